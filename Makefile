@@ -1,0 +1,53 @@
+# Ombud. `make help` lists the targets. Needs Python 3.11+ (with venv), git and make; uses uv when it is there.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+ARGS   ?=
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint format types contracts check docs lock clean
+
+help:  ## show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+# The lock holds hashes and no addresses: it installs from whatever index this machine is set up for, and nothing else.
+$(STAMP): requirements.lock pyproject.toml
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
+	  uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock && \
+	  uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . ; \
+	else \
+	  $(PYTHON) -m venv $(VENV) && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . ; \
+	fi
+	@touch $@
+
+setup: $(STAMP)  ## make .venv with everything in it
+
+run: $(STAMP)  ## play the whole story on this machine (ARGS="--once --json" ends by itself)
+	@$(BIN)/ombud demo $(ARGS)
+
+test: $(STAMP)  ## run the tests on SQLite and PostgreSQL (ARGS="-k queue" for some)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+lint: $(STAMP)
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+format: $(STAMP)  ## put the code in the house's form
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+types: $(STAMP)
+	@$(BIN)/mypy
+
+contracts: $(STAMP)
+	@$(BIN)/lint-imports
+
+check: lint types contracts  ## lint, types and import contracts
+
+lock: $(STAMP)  ## make requirements.lock anew (needs uv)
+	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
+	  --extra postgres --extra sandbox --group dev pyproject.toml -o requirements.lock
+
+clean:  ## take away what was made
+	@rm -rf $(VENV) var .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,5 @@
+"""`python -m ombud` is the command `ombud`."""
+
+from ombud.cli.app import main
+
+main()

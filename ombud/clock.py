@@ -1,0 +1,58 @@
+"""Time: UTC inside, Europe/Stockholm at the edges, and a clock that the sandbox and the tests can turn.
+
+The clock gives *business* time (which day is it, which month is billed). The queue's schedule and leases do not use it:
+they go by the database's own clock (`Transaction.now`), so that turning this one neither expires nor delays a mail.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+STOCKHOLM = ZoneInfo("Europe/Stockholm")
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """This moment, aware, in UTC."""
+        ...
+
+
+class WallClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class TurnedClock:
+    """Runs at the wall's pace from another moment: `ombud --at 2024-06-01T00:00`, and tests.
+
+    >>> clock = TurnedClock(datetime(2024, 6, 1, tzinfo=UTC)); clock.turn(timedelta(days=1)); clock.now().day
+    2
+    """
+
+    def __init__(self, at: datetime) -> None:
+        self._ahead = at - datetime.now(UTC)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self._ahead
+
+    def turn(self, by: timedelta) -> None:
+        self._ahead += by
+
+
+def parse_moment(text: str) -> datetime:
+    """Read an ISO moment as a person types it; without an offset it is Stockholm time. Raises ValueError.
+
+    >>> parse_moment("2024-06-01T00:00").isoformat()
+    '2024-05-31T22:00:00+00:00'
+    """
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=STOCKHOLM)).astimezone(UTC)
+
+
+def month_of(moment: datetime) -> str:
+    """The calendar month in Stockholm that a moment falls in, as `2024-05`: the period that usage is billed by."""
+    return moment.astimezone(STOCKHOLM).strftime("%Y-%m")
