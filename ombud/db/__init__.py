@@ -1,0 +1,7 @@
+"""The database: connections, transactions, group commit, migrations. The only place that knows SQLite from PostgreSQL."""
+
+from ombud.db.database import Database, Transaction
+from ombud.db.group import GroupCommit, Verb
+from ombud.db.schema import Identity, Json, Moment, metadata
+
+__all__ = ["Database", "GroupCommit", "Identity", "Json", "Moment", "Transaction", "Verb", "metadata"]
