@@ -1,0 +1,1 @@
+"""What the standards say about mail: values and pure functions. No I/O, no SQL, no customers."""
