@@ -1,0 +1,140 @@
+"""Routes and assignments as they are kept: `apply` and the commands write them, `load_facts` reads them as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Boolean, Column, ForeignKey, Integer, LargeBinary, Table, Text, delete, insert, select, update
+
+from ombud.db import Identity, Json, Moment, Transaction, metadata
+from ombud.db.snapshot import touch
+from ombud.errors import NotFound
+from ombud.routing.decide import DEFAULT_LIMITS, Facts, Limits, Route
+from ombud.seal import Seal
+
+route_table = Table(
+    "route",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("slug", Text, nullable=False, unique=True),
+    Column("provider", Text, nullable=False),
+    Column("settings", Json, nullable=False),  # without secrets
+    Column("sealed_secret", LargeBinary),
+    Column("customer_id", Integer, ForeignKey("customer.id")),  # NULL: the vendor's
+    Column("region", Text, nullable=False),
+    Column("sign", Boolean, nullable=False),
+    Column("billable", Boolean, nullable=False),
+    Column("limits", Json, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("paused_at", Moment),
+)
+
+assignment_table = Table(
+    "assignment",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("customer_id", Integer, ForeignKey("customer.id")),  # NULL: every customer
+    Column("product_id", Integer, ForeignKey("product.id")),  # NULL: every product
+    Column("route_id", Integer, ForeignKey("route.id"), nullable=False),
+    Column("since", Moment, nullable=False),
+)
+
+region_table = Table("allowed_region", metadata, Column("name", Text, primary_key=True))
+
+
+def load_facts(tx: Transaction) -> Facts:
+    routes = {
+        row.id: Route(
+            row.id, row.slug, row.provider, row.settings, row.customer_id, row.region, row.sign, row.billable,
+            Limits(**row.limits), row.paused_at is not None,
+        )
+        for row in tx.execute(select(route_table).order_by(route_table.c.id))
+    }  # fmt: skip
+    assigned = {(row.customer_id, row.product_id): row.route_id for row in tx.execute(select(assignment_table))}
+    return Facts(routes, assigned, frozenset(row.name for row in tx.execute(select(region_table))))
+
+
+def put_route(
+    tx: Transaction, seal: Seal, slug: str, provider: str, settings: Mapping[str, Any], secret: str | None, now: datetime, *,
+    customer_id: int | None = None, region: str = "EU", sign: bool = False, billable: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+) -> bool:  # fmt: skip
+    """Add a route, or bring the one of that slug up to date; `secret` None keeps the one it has. Says whether anything changed."""
+    values: dict[str, Any] = {
+        "provider": provider, "settings": dict(settings), "customer_id": customer_id, "region": region,
+        "sign": sign, "billable": billable, "limits": asdict(limits),
+    }  # fmt: skip
+    known = tx.execute(select(route_table).where(route_table.c.slug == slug)).mappings().one_or_none()
+    if secret is not None and (known is None or route_secret(tx, seal, slug) != secret):
+        values["sealed_secret"] = seal.seal(secret.encode(), _about(slug))
+    if known is None:
+        tx.execute(insert(route_table).values(slug=slug, created_at=now, **values))
+    elif all(known[column] == value for column, value in values.items()):
+        return False
+    else:
+        tx.execute(update(route_table).where(route_table.c.slug == slug).values(**values))
+    touch(tx)
+    return True
+
+
+def route_secret(tx: Transaction, seal: Seal, slug: str) -> str:
+    """The route's password, opened; "" when it has none."""
+    sealed = tx.execute(select(route_table.c.sealed_secret).where(route_table.c.slug == slug)).scalar()
+    return seal.open(bytes(sealed), _about(slug)).decode() if sealed else ""
+
+
+def pause_route(tx: Transaction, slug: str, now: datetime | None) -> None:
+    """Keep the route's mail in the queue from `now` on; None lets it out again. Raises NotFound."""
+    if tx.execute(update(route_table).where(route_table.c.slug == slug).values(paused_at=now)).rowcount != 1:
+        raise NotFound(kind="route", name=slug)
+    touch(tx)
+
+
+def assign(tx: Transaction, customer_id: int | None, product_id: int | None, route_id: int, now: datetime) -> bool:
+    """Let mail of this customer (None: every one) from this product (None: every one) take the route. Says whether it is news."""
+    table = assignment_table.c
+    same = (table.customer_id.is_not_distinct_from(customer_id), table.product_id.is_not_distinct_from(product_id))
+    known = tx.execute(select(table.route_id).where(*same)).scalar()
+    if known == route_id:
+        return False
+    if known is None:
+        tx.execute(
+            insert(assignment_table).values(
+                customer_id=customer_id, product_id=product_id, route_id=route_id, since=now
+            )
+        )
+    else:
+        tx.execute(update(assignment_table).where(*same).values(route_id=route_id, since=now))
+    touch(tx)
+    return True
+
+
+def unassign(tx: Transaction, customer_id: int | None, product_id: int | None) -> bool:
+    """Take an assignment away; what stands behind it decides again. Says whether there was one."""
+    table = assignment_table.c
+    gone = tx.execute(
+        delete(assignment_table).where(
+            table.customer_id.is_not_distinct_from(customer_id), table.product_id.is_not_distinct_from(product_id)
+        )
+    )
+    if gone.rowcount:
+        touch(tx)
+    return bool(gone.rowcount)
+
+
+def put_allowed_regions(tx: Transaction, names: frozenset[str]) -> bool:
+    """Say which regions mail may pass; none named: all. Says whether anything changed."""
+    if names == {row.name for row in tx.execute(select(region_table))}:
+        return False
+    tx.execute(delete(region_table))
+    if names:
+        tx.execute(insert(region_table), [{"name": name} for name in sorted(names)])
+    touch(tx)
+    return True
+
+
+def _about(slug: str) -> str:
+    return f"route|{slug}"
