@@ -1,0 +1,246 @@
+"""Out of the queue: leases, fair between customers, and what becomes of leases whose worker is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, bindparam, delete, insert, select, update
+from sqlalchemy import func as sql
+
+from ombud.db import Transaction
+from ombud.queue.settle import Change, change_all
+from ombud.queue.states import State, What
+from ombud.queue.tables import (
+    body_table,
+    customer_of,
+    fence_table,
+    message_table,
+    recipient_table,
+    worker_table,
+)  # fmt: skip
+
+#: At most so many customers are served by one lease; the next lease begins with the next customer.
+CUSTOMERS_A_LEASE = 32
+#: A recipient over which so many workers have died is set aside.
+MOST_CRASHES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """One recipient in a worker's hands. Whoever settles it must show the same fence."""
+
+    recipient_id: int
+    fence: int
+    message_id: str
+    n: int
+    address: str
+    variables: Mapping[str, str] | None
+    route_id: int
+    lane: int
+    attempts: int  # ended before this lease
+    repeated: bool  # the last answer was lost: this try may make a second copy
+    expired: bool  # its time is up: one more deferral is its last
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """What is known of a leased recipient's message, without its bytes."""
+
+    id: str
+    customer_id: int
+    product_id: int
+    mode: str
+    mail_from: str
+    header_from: str
+    message_id: str
+    size: int
+    personal: bool
+    needs_utf8: bool
+    created_at: datetime
+
+
+_r = recipient_table.c
+_due_in_lane = (
+    select(_r.id)
+    .where(_r.route_id == bindparam("route"), _r.lane == bindparam("lane"), _r.due_at <= bindparam("now"))
+    .order_by(_r.due_at, _r.id)
+    .limit(bindparam("most"))
+)
+
+
+def lease(tx: Transaction, worker: str, route_id: int, most: int, served_last: int = 0) -> list[Lease]:
+    """Take at most `most` due recipients of a route; no other worker gets them until this one settles them or dies.
+
+    Fair: every customer with due mail gets an equal share, starting after customer `served_last`; within a customer's
+    share important mail goes first. What some leave over, others get.
+    """
+    lanes = _lanes_in_turn(tx, route_id, served_last)
+    open_lanes: dict[int, list[int]] = {}
+    for lane in lanes:
+        if len(open_lanes) < CUSTOMERS_A_LEASE or customer_of(lane) in open_lanes:
+            open_lanes.setdefault(customer_of(lane), []).append(lane)
+    taken: dict[int, list[int]] = {lane: [] for lane in lanes}
+    left = most
+    while open_lanes and left > 0:
+        share = max(1, left // len(open_lanes))
+        for customer in list(open_lanes):
+            got = _take_share(tx, route_id, open_lanes[customer], min(share, left), taken)
+            left -= got
+            if got < share:
+                del open_lanes[customer]  # has no more
+    ids = [number for lane in lanes for number in taken[lane]]
+    return _mark_leased(tx, worker, ids) if ids else []
+
+
+def _take_share(tx: Transaction, route_id: int, lanes: list[int], share: int, taken: dict[int, list[int]]) -> int:
+    """Add one customer's share to what is taken, its first lanes first. Returns how many there were."""
+    got = 0
+    for lane in lanes:
+        if got < share:
+            # What this lease took from the lane already is still due in the table, ahead of what is asked for now.
+            values = {"route": route_id, "lane": lane, "now": tx.now, "most": len(taken[lane]) + share - got}
+            rows = [row.id for row in tx.execute(tx.skip_locked(_due_in_lane), values)]
+            got += len(rows) - len(taken[lane])
+            taken[lane] = rows
+    return got
+
+
+def _lanes_in_turn(tx: Transaction, route_id: int, served_last: int) -> list[int]:
+    """The lanes with mail in them: customers with important mail first, else the one after `served_last`, and so round."""
+    lanes = [row.lane for row in tx.execute(_LANES, {"route": route_id}) if row.lane is not None]
+    best: dict[int, int] = {}
+    for lane in lanes:  # ascending, so a customer's first lane is its best
+        best.setdefault(customer_of(lane), lane % 4)
+    return sorted(lanes, key=lambda lane: (best[customer_of(lane)], customer_of(lane) <= served_last, lane))
+
+
+def _lanes_query() -> Any:
+    """Every lane that has mail, one index step each: a walk from lane to lane, not over the mail in them."""
+    in_queue = (_r.route_id == bindparam("route"), _r.due_at.is_not(None))
+    walk = select(select(sql.min(_r.lane)).where(*in_queue).scalar_subquery().label("lane")).cte("walk", recursive=True)
+    further = select(sql.min(_r.lane)).where(*in_queue, _r.lane > walk.c.lane).scalar_subquery()
+    walk = walk.union_all(select(further).where(walk.c.lane.is_not(None)))
+    return select(walk.c.lane)
+
+
+_LANES = _lanes_query()
+
+
+def _mark_leased(tx: Transaction, worker: str, ids: list[int]) -> list[Lease]:
+    fence = tx.execute(
+        update(fence_table).values(number=fence_table.c.number + 1).returning(fence_table.c.number)
+    ).scalar_one()
+    before = {row.id: row.state for row in tx.execute(select(_r.id, _r.state).where(_r.id.in_(ids)))}
+    rows = tx.execute(
+        update(recipient_table)
+        .where(_r.id.in_(ids), _r.due_at.is_not(None))
+        .values(state=State.LEASED, worker=worker, fence=fence, due_at=None)
+        .returning(
+            _r.id, _r.message_id, _r.n, _r.address, _r.variables, _r.route_id, _r.lane, _r.attempts, _r.expires_at
+        )
+    )  # fmt: skip
+    place = {number: n for n, number in enumerate(ids)}
+    leases = [
+        Lease(
+            row.id, fence, row.message_id, row.n, row.address, row.variables, row.route_id, row.lane, row.attempts,
+            before[row.id] == State.UNKNOWN, row.expires_at <= tx.now,
+        )
+        for row in rows
+    ]  # fmt: skip
+    return sorted(leases, key=lambda one: place[one.recipient_id])  # RETURNING keeps no order
+
+
+def _routes_query() -> Any:
+    """Every route that has mail, one index step each."""
+    queued = _r.due_at.is_not(None)
+    walk = select(select(sql.min(_r.route_id)).where(queued).scalar_subquery().label("route")).cte(
+        "walk", recursive=True
+    )
+    further = select(sql.min(_r.route_id)).where(queued, _r.route_id > walk.c.route).scalar_subquery()
+    walk = walk.union_all(select(further).where(walk.c.route.is_not(None)))
+    return select(walk.c.route)
+
+
+_ROUTES = _routes_query()
+
+
+def routes_with_mail(tx: Transaction) -> list[int]:
+    """The routes that have mail in the queue, due now or later."""
+    return [row.route for row in tx.execute(_ROUTES) if row.route is not None]
+
+
+def mails(tx: Transaction, message_ids: Sequence[str]) -> dict[str, Mail]:
+    """The messages of these ids."""
+    m = message_table.c
+    columns = (
+        m.id, m.customer_id, m.product_id, m.mode, m.mail_from, m.header_from, m.message_id, m.size, m.personal,
+        m.needs_utf8, m.created_at,
+    )  # fmt: skip
+    rows: Sequence[Any] = tx.execute(select(*columns).where(m.id.in_(message_ids))).all()
+    return {row.id: Mail(*row) for row in rows}
+
+
+def contents(tx: Transaction, message_ids: Sequence[str]) -> dict[str, bytes]:
+    """The bytes of these messages."""
+    rows = tx.execute(
+        select(body_table.c.message_id, body_table.c.content).where(body_table.c.message_id.in_(message_ids))
+    )
+    return {row.message_id: bytes(row.content) for row in rows}
+
+
+def next_due(tx: Transaction) -> timedelta | None:
+    """How long until the next recipient is due, or None when none is waiting."""
+    due = tx.execute(select(sql.min(_r.due_at)).where(_r.due_at.is_not(None))).scalar()
+    return None if due is None else max(due - tx.now, timedelta(0))
+
+
+# --- workers -------------------------------------------------------------------------------------------------------
+
+
+def beat(tx: Transaction, worker: str, seconds: int) -> None:
+    """Say that the worker is alive, and will be for so long; its leases are its own until then."""
+    until = {"alive_until": tx.now + timedelta(seconds=seconds)}
+    if tx.execute(update(worker_table).where(worker_table.c.id == worker).values(**until)).rowcount == 0:
+        tx.execute(insert(worker_table).values(id=worker, **until))
+
+
+def recover(tx: Transaction, now: datetime, resend_after: timedelta | None, *, all_but: str | None = None) -> int:
+    """Take back what workers held that are no longer alive. Returns how many recipients.
+
+    Before the point of no return it is simply due again (and set aside after the third dead worker); after it nobody knows
+    whether it was delivered: UNKNOWN, due again after `resend_after`, or left for a person when that is None.
+    `all_but`: take every other worker for dead, as a process may that knows to be alone with its database.
+    """
+    w = worker_table.c
+    gone: ColumnElement[bool] = w.id != all_but if all_but is not None else w.alive_until < tx.now
+    dead = [row.id for row in tx.execute(select(w.id).where(gone))]
+    if not dead:
+        return 0
+    rows = tx.execute(
+        tx.skip_locked(
+            select(_r.id, _r.fence, _r.state, _r.crashes).where(_r.worker.in_(dead)).order_by(_r.id).limit(10_000)
+        )
+    ).all()
+    changes = []
+    for row in rows:
+        if row.state == State.SENDING:
+            changes.append(
+                Change(
+                    row.id,
+                    row.fence,
+                    What.LOSE,
+                    now,
+                    wait=resend_after,
+                    words="the worker was lost after the final dot",
+                )
+            )
+        else:
+            what = What.QUARANTINE if row.crashes + 1 >= MOST_CRASHES else What.ABANDON
+            changes.append(Change(row.id, row.fence, what, now, wait=timedelta(0), crashed=True))
+    change_all(tx, changes)
+    if len(rows) < 10_000:
+        tx.execute(delete(worker_table).where(w.id.in_(dead)))
+    return len(rows)

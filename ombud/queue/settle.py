@@ -1,0 +1,165 @@
+"""Changes of state: the one place where a recipient's row changes, with its attempt and its event in the same transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import bindparam, insert, select, update
+
+from ombud.db import Transaction
+from ombud.mail.reply import Reply
+from ombud.queue.states import State, What, after
+from ombud.queue.tables import attempt_table, event_table, recipient_table
+
+#: The events that the outside is told of. What is not here happens inside only.
+EVENTS = {
+    What.DELIVER: "delivered",
+    What.DEFER: "deferred",
+    What.FAIL: "failed",
+    What.LOSE: "unknown",
+    What.EXPIRE: "expired",
+    What.HOLD: "held",
+    What.RELEASE: "released",
+    What.CANCEL: "cancelled",
+    What.SUPPRESS: "suppressed",
+    What.QUARANTINE: "quarantined",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One ended try: by which route, what it led to, and the other side's words."""
+
+    route_id: int
+    started_at: datetime
+    result: str
+    reply: Reply
+    remote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that happened to one recipient. `fence` None: whatever lease there is (an operator's change)."""
+
+    recipient_id: int
+    fence: int | None
+    what: What
+    at: datetime  # the business clock
+    wait: timedelta | None = None  # until it is due again; None: it is not
+    attempt: Attempt | None = None
+    reason: str | None = None  # a new reason, when the route or the hold changed
+    route_id: int | None = None  # a new route
+    crashed: bool = False
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What came of a Change. `before` None: there is no such recipient; `now` None: it could not happen, nothing changed."""
+
+    before: State | None
+    now: State | None
+
+
+_r = recipient_table.c
+_guarded = (
+    update(recipient_table)
+    .where(_r.id == bindparam("key"), _r.state == bindparam("was"), _r.fence == bindparam("held"))
+    .values(
+        state=bindparam("state"), due_at=bindparam("due_at"), worker=bindparam("worker"), reason=bindparam("reason"),
+        route_id=bindparam("route_id"), attempts=bindparam("attempts"), crashes=bindparam("crashes"),
+        changed_at=bindparam("changed_at"),
+    )
+)  # fmt: skip
+
+
+def change_all(tx: Transaction, changes: Sequence[Change]) -> list[Changed]:
+    """Apply changes; one Changed for each, in order. Whoever lost a race, or comes with an old fence, changes nothing."""
+    if not changes:
+        return []
+    rows = _hold(tx, [change.recipient_id for change in changes])
+    results: list[Changed] = []
+    updates: list[dict[str, Any]] = []
+    attempts: list[dict[str, Any]] = []
+    events: list[dict[str, Any]] = []
+    for change in changes:
+        row = rows.pop(change.recipient_id, None)  # popped: a second change of one recipient in a batch loses the race
+        before = State(row.state) if row else None
+        fits = row is not None and before is not None and change.fence in (None, row.fence)
+        now = after(before, change.what) if fits and before else None
+        results.append(Changed(before, now))
+        if now is None or row is None:
+            continue
+        updates.append(_new_row(tx, row, change, now))
+        if change.attempt:
+            attempts.append(_attempt_row(row, change, change.attempt))
+        if name := EVENTS.get(change.what):
+            events.append(_event_row(row, change, name))
+    if updates and (done := tx.execute(_guarded, updates).rowcount) != len(updates):
+        raise AssertionError(f"{done} of {len(updates)} rows changed that were held")
+    if attempts:
+        tx.execute(insert(attempt_table), attempts)
+    if events:
+        tx.execute(insert(event_table), events)
+    return results
+
+
+def commit_sending(tx: Transaction, leases: Sequence[tuple[int, int]]) -> list[bool]:
+    """Mark (recipient, fence) pairs as SENDING: the point of no return. False for those whose lease was lost."""
+    rows = _hold(tx, [number for number, _ in leases])
+    fits = [
+        (row := rows.get(number)) is not None
+        and row.fence == fence
+        and after(State(row.state), What.COMMIT) is not None
+        for number, fence in leases
+    ]
+    ids = [number for (number, _), fit in zip(leases, fits, strict=True) if fit]
+    if ids:
+        tx.execute(update(recipient_table).where(_r.id.in_(ids), _r.state == State.LEASED).values(state=State.SENDING))
+    return fits
+
+
+def _hold(tx: Transaction, ids: Sequence[int]) -> dict[int, Any]:
+    """The rows as they are, locked until the transaction ends."""
+    query = select(
+        _r.id, _r.state, _r.fence, _r.attempts, _r.crashes, _r.reason, _r.route_id, _r.customer_id, _r.message_id
+    ).where(_r.id.in_(ids))  # fmt: skip
+    # In order of the key, so that two transactions never wait for each other.
+    rows = tx.execute(query.order_by(_r.id).with_for_update() if tx.postgres else query)
+    return {row.id: row for row in rows}
+
+
+def _new_row(tx: Transaction, row: Any, change: Change, now: State) -> dict[str, Any]:
+    return {
+        "key": row.id, "was": row.state, "held": row.fence, "state": now,
+        "due_at": None if change.wait is None or not after(now, What.LEASE) else tx.now + change.wait, "worker": None,
+        "reason": change.reason or row.reason, "route_id": change.route_id or row.route_id,
+        "attempts": row.attempts + (change.attempt is not None),
+        "crashes": row.crashes + 1 if change.crashed else 0,  # a lease that ended well clears it
+        "changed_at": change.at,
+    }  # fmt: skip
+
+
+def _attempt_row(row: Any, change: Change, attempt: Attempt) -> dict[str, Any]:
+    return {
+        "recipient_id": row.id, "n": row.attempts + 1, "route_id": attempt.route_id, "started_at": attempt.started_at,
+        "ended_at": change.at, "result": attempt.result, "code": attempt.reply.code, "enhanced": attempt.reply.enhanced,
+        "words": attempt.reply.text, "remote": attempt.remote,
+    }  # fmt: skip
+
+
+def _event_row(row: Any, change: Change, name: str) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    if change.attempt:
+        data = {"attempt": row.attempts + 1, "reply": str(change.attempt.reply), "remote": change.attempt.remote}
+    if change.words:
+        data["words"] = change.words
+    if change.reason:
+        data["reason"] = change.reason
+    return {
+        "at": change.at, "type": name, "customer_id": row.customer_id, "message_id": row.message_id,
+        "recipient_id": row.id, "data": data,
+    }  # fmt: skip

@@ -1,0 +1,82 @@
+"""The meter: one row for each recipient handed over, written in the transaction of the hand-over; it only grows.
+
+The key is the recipient, so that no recipient can be counted twice, whatever is retried or crashes. The period (the calendar
+month in Stockholm) is fixed at the hand-over and never worked out again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, Table, Text, insert, select
+from sqlalchemy import func as sql
+
+from ombud.clock import month_of
+from ombud.db import Moment, Transaction, metadata
+
+usage_table = Table(
+    "usage",
+    metadata,
+    Column("recipient_id", BigInteger, ForeignKey("recipient.id"), primary_key=True),
+    Column("customer_id", Integer, nullable=False),
+    Column("product_id", Integer, nullable=False),
+    Column("route_id", Integer, nullable=False),
+    Column("period", Text, nullable=False),  # 2024-05
+    Column("handed_over_at", Moment, nullable=False),
+    Column("billable", Boolean, nullable=False),
+    Index(None, "customer_id", "period"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """One recipient that the next hop has answered for."""
+
+    recipient_id: int
+    customer_id: int
+    product_id: int
+    route_id: int
+    billable: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UsageLine:
+    """How many e-mails a customer sent in a month, by product and route."""
+
+    customer_id: int
+    product_id: int
+    route_id: int
+    billable: bool
+    emails: int
+
+
+def meter(tx: Transaction, handed_over: Sequence[HandOver]) -> None:
+    """Count recipients, in the transaction that settles them as delivered. One that is counted already is an error there."""
+    if handed_over:
+        tx.execute(
+            insert(usage_table),
+            [
+                {
+                    "recipient_id": one.recipient_id, "customer_id": one.customer_id, "product_id": one.product_id,
+                    "route_id": one.route_id, "period": month_of(one.at), "handed_over_at": one.at, "billable": one.billable,
+                }
+                for one in handed_over
+            ],
+        )  # fmt: skip
+
+
+def usage_of(tx: Transaction, customer_id: int | None = None, period: str | None = None) -> list[UsageLine]:
+    """The counts, of one customer or all, of one month or all."""
+    u = usage_table.c
+    query = select(u.customer_id, u.product_id, u.route_id, u.billable, sql.count())
+    if customer_id is not None:
+        query = query.where(u.customer_id == customer_id)
+    if period is not None:
+        query = query.where(u.period == period)
+    by = (u.customer_id, u.product_id, u.route_id, u.billable)
+    rows: Sequence[Any] = tx.execute(query.group_by(*by).order_by(*by)).all()
+    return [UsageLine(*row) for row in rows]

@@ -1,0 +1,51 @@
+"""Mail to put in the queue, and a route for it to take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ombud.accounts import Customer
+from ombud.db import Database
+from ombud.ids import new_id
+from ombud.queue import NewMessage, NewRecipient, State, Stream, put
+from ombud.routing import load_facts, put_route
+from ombud.seal import Seal
+from tests.conftest import NOON, Cast
+
+MakeMail = Callable[..., str]
+
+
+@pytest.fixture
+def route_id(database: Database, cast: Cast) -> int:
+    with database.write() as tx:
+        put_route(tx, Seal(b"k" * 32), "relay", "smtp", {"host": "relay.example"}, None, NOON)
+        found = load_facts(tx).route("relay")
+    assert found
+    return found.id
+
+
+@pytest.fixture
+def put_mail(database: Database, cast: Cast, route_id: int) -> MakeMail:
+    """Put one message in; its id. Keywords: to, stream, and whatever NewMessage has."""
+
+    def put_one(
+        customer: Customer = cast.eken, to: tuple[str, ...] = ("anna@post.example",), stream: Stream = Stream.TRANSACTIONAL,
+        state: State = State.WAITING, **values: Any,
+    ) -> str:  # fmt: skip
+        id = new_id()
+        message = NewMessage(
+            id=id, customer_id=customer.id, product_id=cast.hyra.id, credential_id=1, mode="live", door="http", peer="",
+            stream=stream, mail_from="hyra@eken.example", header_from="hyra@eken.example", message_id=f"{id}@ombud.example",
+            subject="Avi", content=b"From: hyra@eken.example\r\n\r\nHej\r\n", created_at=NOON,
+            recipients=[NewRecipient(address, state, "customer_route", route_id) for address in to],
+            **{"expire_after": timedelta(days=5), **values},
+        )  # fmt: skip
+        with database.write() as tx:
+            put(tx, [message])
+        return id
+
+    return put_one

@@ -1,0 +1,227 @@
+"""Leases: nobody's mail is taken twice, nobody's waits for another's, and nothing is lost with a worker."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+from sqlalchemy import select, update
+
+from ombud.db import Database
+from ombud.mail.reply import Reply
+from ombud.queue import (
+    Attempt,
+    Change,
+    Lease,
+    State,
+    Stream,
+    What,
+    beat,
+    change_all,
+    commit_sending,
+    contents,
+    lease,
+    mails,
+    recover,
+    routes_with_mail,
+)  # fmt: skip
+from ombud.queue.lease import MOST_CRASHES
+from ombud.queue.tables import attempt_table, recipient_table, worker_table
+from tests.conftest import NOON, Cast
+from tests.queue.conftest import MakeMail
+
+OK = Reply(250, "2.0.0", "taken")
+
+
+def take(database: Database, route_id: int, most: int = 100, worker: str = "w1", served_last: int = 0) -> list[Lease]:
+    with database.write() as tx:
+        beat(tx, worker, 60)
+        return lease(tx, worker, route_id, most, served_last)
+
+
+def state_of(database: Database, number: int) -> State:
+    with database.read() as tx:
+        return State(tx.execute(select(recipient_table.c.state).where(recipient_table.c.id == number)).scalar_one())
+
+
+def test_what_is_leased_is_not_leased_again(database: Database, put_mail: MakeMail, route_id: int) -> None:
+    for _ in range(5):
+        put_mail()
+    first, second = take(database, route_id, 3), take(database, route_id, 3, "w2")
+    assert (len(first), len(second)) == (3, 2)
+    assert not {one.recipient_id for one in first} & {one.recipient_id for one in second}
+    assert take(database, route_id) == []
+
+
+def test_workers_at_the_same_time_get_disjoint_mail(database: Database, put_mail: MakeMail, route_id: int) -> None:
+    for _ in range(20):
+        put_mail(to=tuple(f"{n}@post.example" for n in range(10)))
+    with ThreadPoolExecutor(4) as threads:
+        taken = list(threads.map(lambda n: take(database, route_id, 40, f"w{n}"), range(6)))
+    ids = [one.recipient_id for leases in taken for one in leases]
+    assert len(ids) == len(set(ids)) == 200
+
+
+def test_a_lease_brings_the_mail_and_its_bytes(database: Database, put_mail: MakeMail, route_id: int) -> None:
+    id = put_mail()
+    (one,) = take(database, route_id)
+    with database.read() as tx:
+        assert mails(tx, [id])[id].header_from == "hyra@eken.example"
+        assert contents(tx, [id])[id].endswith(b"\r\n\r\nHej\r\n")
+    assert one.message_id == id
+
+
+def test_a_big_run_of_one_customer_does_not_hold_up_anothers_single_mail(
+    database: Database, put_mail: MakeMail, route_id: int, cast: Cast
+) -> None:
+    for _ in range(30):
+        put_mail(cast.eken, to=tuple(f"{n}@post.example" for n in range(20)))
+    single = put_mail(cast.linden)
+    assert single in {one.message_id for one in take(database, route_id, 10)}
+
+
+def test_customers_get_equal_shares_and_what_one_leaves_another_gets(
+    database: Database, put_mail: MakeMail, route_id: int, cast: Cast
+) -> None:
+    put_mail(cast.eken, to=tuple(f"{n}@post.example" for n in range(50)))
+    put_mail(cast.linden, to=tuple(f"{n}@post.example" for n in range(12)))
+
+    def shares(most: int) -> tuple[int, int]:
+        customers = [one.lane // 4 for one in take(database, route_id, most)]
+        return customers.count(cast.eken.id), customers.count(cast.linden.id)
+
+    assert shares(20) == (10, 10)
+    assert shares(20) == (18, 2)
+
+
+def test_important_mail_goes_before_transactional_before_bulk(
+    database: Database, put_mail: MakeMail, route_id: int
+) -> None:
+    ids = {stream: put_mail(stream=stream) for stream in (Stream.BULK, Stream.TRANSACTIONAL, Stream.IMPORTANT)}
+    assert [take(database, route_id, 1)[0].message_id for _ in range(3)] == [
+        ids[Stream.IMPORTANT], ids[Stream.TRANSACTIONAL], ids[Stream.BULK],
+    ]  # fmt: skip
+
+
+def test_the_next_lease_begins_with_the_next_customer(
+    database: Database, put_mail: MakeMail, route_id: int, cast: Cast
+) -> None:
+    for _ in range(3):
+        put_mail(cast.eken)
+        put_mail(cast.linden)
+    first = take(database, route_id, 1)[0].lane // 4
+    second = take(database, route_id, 1, served_last=first)[0].lane // 4
+    assert {first, second} == {cast.eken.id, cast.linden.id}
+
+
+def test_mail_for_later_is_not_leased_now(database: Database, put_mail: MakeMail, route_id: int) -> None:
+    put_mail(wait=timedelta(hours=1))
+    assert take(database, route_id) == []
+    with database.read() as tx:
+        assert routes_with_mail(tx) == [route_id]
+
+
+def test_a_held_mail_is_not_leased(database: Database, put_mail: MakeMail, route_id: int) -> None:
+    put_mail(state=State.HELD)
+    assert take(database, route_id) == []
+
+
+def test_a_settled_recipient_has_its_attempt_with_the_other_sides_words(
+    database: Database, put_mail: MakeMail, route_id: int
+) -> None:
+    put_mail()
+    (one,) = take(database, route_id)
+    attempt = Attempt(route_id, NOON, "delivered", OK, "relay.example[192.0.2.1]:25")
+    with database.write() as tx:
+        assert commit_sending(tx, [(one.recipient_id, one.fence)]) == [True]
+        change_all(tx, [Change(one.recipient_id, one.fence, What.DELIVER, NOON, attempt=attempt)])
+        row = tx.execute(select(attempt_table)).one()
+    assert (row.n, row.code, row.words, row.remote) == (1, 250, "taken", "relay.example[192.0.2.1]:25")
+    assert state_of(database, one.recipient_id) is State.DELIVERED
+
+
+def test_a_worker_with_an_old_fence_is_stopped_before_the_dot(
+    database: Database, put_mail: MakeMail, route_id: int
+) -> None:
+    put_mail()
+    (zombie,) = take(database, route_id, worker="paused")
+    with database.write() as tx:
+        tx.execute(update(worker_table).values(alive_until=tx.now - timedelta(seconds=1)))
+        assert recover(tx, NOON, timedelta(minutes=5)) == 1
+    (heir,) = take(database, route_id, worker="heir")
+    with database.write() as tx:
+        assert commit_sending(tx, [(zombie.recipient_id, zombie.fence)]) == [False]
+        assert commit_sending(tx, [(heir.recipient_id, heir.fence)]) == [True]
+        (late,) = change_all(tx, [Change(zombie.recipient_id, zombie.fence, What.FAIL, NOON)])
+    assert late.now is None
+    assert state_of(database, heir.recipient_id) is State.SENDING
+
+
+def test_a_worker_lost_before_the_dot_leaves_mail_that_is_due_again(
+    database: Database, put_mail: MakeMail, route_id: int
+) -> None:
+    put_mail()
+    take(database, route_id, worker="dead")
+    with database.write() as tx:
+        recover(tx, NOON, timedelta(minutes=5), all_but="alive")
+    (again,) = take(database, route_id, worker="alive")
+    assert not again.repeated
+
+
+def test_a_worker_lost_after_the_dot_leaves_it_unknown_and_the_second_try_knows(
+    database: Database, put_mail: MakeMail, route_id: int
+) -> None:
+    put_mail()
+    (one,) = take(database, route_id, worker="dead")
+    with database.write() as tx:
+        commit_sending(tx, [(one.recipient_id, one.fence)])
+    with database.write() as tx:
+        recover(tx, NOON, timedelta(0), all_but="alive")
+    assert state_of(database, one.recipient_id) is State.UNKNOWN
+    (again,) = take(database, route_id, worker="alive")
+    assert again.repeated
+
+
+def test_unknown_mail_stays_for_a_person_where_that_is_the_policy(
+    database: Database, put_mail: MakeMail, route_id: int
+) -> None:
+    put_mail()
+    (one,) = take(database, route_id, worker="dead")
+    with database.write() as tx:
+        commit_sending(tx, [(one.recipient_id, one.fence)])
+        recover(tx, NOON, None, all_but="alive")
+    assert take(database, route_id, worker="alive") == []
+    assert state_of(database, one.recipient_id) is State.UNKNOWN
+
+
+def test_an_answer_that_comes_after_all_turns_unknown_into_what_it_was(
+    database: Database, put_mail: MakeMail, route_id: int
+) -> None:
+    put_mail()
+    (one,) = take(database, route_id, worker="slow")
+    with database.write() as tx:
+        commit_sending(tx, [(one.recipient_id, one.fence)])
+        recover(tx, NOON, timedelta(minutes=5), all_but="other")
+        (late,) = change_all(tx, [Change(one.recipient_id, one.fence, What.DELIVER, NOON)])
+    assert late.now is State.DELIVERED
+
+
+def test_a_mail_that_kills_its_workers_is_set_aside_and_the_others_go_on(
+    database: Database, put_mail: MakeMail, route_id: int
+) -> None:
+    put_mail()
+    for n in range(MOST_CRASHES):
+        (poison,) = take(database, route_id, worker=f"dies{n}")
+        with database.write() as tx:
+            recover(tx, NOON, timedelta(0), all_but="alive")
+    put_mail()
+    assert [one.recipient_id for one in take(database, route_id)] != [poison.recipient_id]
+    assert state_of(database, poison.recipient_id) is State.QUARANTINED
+
+
+def test_a_living_workers_leases_are_left_alone(database: Database, put_mail: MakeMail, route_id: int) -> None:
+    put_mail()
+    (one,) = take(database, route_id)
+    with database.write() as tx:
+        assert recover(tx, NOON, timedelta(minutes=5)) == 0
+    assert state_of(database, one.recipient_id) is State.LEASED
