@@ -33,8 +33,9 @@ class TurnedClock:
     2
     """
 
-    def __init__(self, at: datetime) -> None:
-        self._ahead = at - datetime.now(UTC)
+    def __init__(self, at: datetime, since: datetime | None = None) -> None:
+        """It shows `at` at the real moment `since` (None: now)."""
+        self._ahead = at - (since or datetime.now(UTC))
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self._ahead

@@ -36,7 +36,11 @@ class ServiceSettings(Section):
         description="Start even though the database would lose accepted mail in a power cut. For tests of speed only.",
     )
     at: str = Field(
-        "", description="A moment (Stockholm time if it has no offset) from which the service's clock runs; empty: now."
+        "", description="A moment (Stockholm time if it has no offset) that the clock is turned to; empty: now."
+    )
+    at_since: str = Field(
+        "",
+        description="The real moment at which the clock showed `at`, so that processes agree; empty: when each one starts.",
     )
     min_free: int = Field(
         256 * MIB,

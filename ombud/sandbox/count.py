@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import BytesHeaderParser
@@ -51,14 +51,16 @@ class Counts:
     by_relay: Mapping[str, int]
 
 
-def read(mail: Path) -> tuple[Copy, ...]:
-    """Every copy under `mail`, the directory with one Maildir for each recipient domain; empty when there is none yet."""
-    return tuple(
-        _copy(path, refused=folder == ".Refused/")
-        for folder in ("", ".Refused/")
-        for box in ("new", "cur")
-        for path in sorted(mail.glob(f"*/{folder}{box}/*"))
+def files(mail: Path) -> frozenset[Path]:
+    """The file of every copy under `mail`, the directory with one Maildir for each recipient domain; none when there is none yet."""
+    return frozenset(
+        path for folder in ("", ".Refused/") for box in ("new", "cur") for path in mail.glob(f"*/{folder}{box}/*")
     )
+
+
+def read(mail: Path, *, without: Container[Path] = ()) -> tuple[Copy, ...]:
+    """Every copy under `mail`, but for the files in `without`, in order of their names."""
+    return tuple(_copy(path, refused=".Refused" in path.parts) for path in sorted(files(mail)) if path not in without)
 
 
 def count(copies: Iterable[Copy]) -> Counts:

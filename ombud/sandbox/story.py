@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -31,7 +31,10 @@ from typing import Any
 
 from ombud.accounts import Mode, NewCredential, create_credential, load_directory
 from ombud.apply import Done, apply, read
+from ombud.clock import STOCKHOLM
+from ombud.db import Transaction
 from ombud.domains import key_records, load_ownership
+from ombud.ids import new_handle
 from ombud.installation import Installation, opened
 from ombud.mail.address import canonical_domain
 from ombud.queue import State
@@ -43,6 +46,8 @@ from ombud.sandbox.pdf import rent_notice_pdf
 from ombud.usage import usage_of
 
 PRODUCT = "hyra"
+#: The day on which the story's rent notices go out: after the risk date, before the stop.
+DAY = "2024-04-16T09:00"
 #: The mail that the story sends, and how long it may take before what is missing is called lost.
 PATIENCE = 120.0
 _THREADS = 5
@@ -98,7 +103,8 @@ class Stage:
 
     directory: Path
     world: Mapping[str, Any]  # as world.json holds it
-    credentials: Mapping[str, NewCredential]  # of the customers that send
+    earlier: frozenset[Path]  # mail that lay in the mailboxes already
+    metered_before: int
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
 
 
@@ -113,7 +119,7 @@ def new_directory(directory: Path, *, keep: bool) -> None:
 
 
 @contextmanager
-def on_stage(directory: Path, story: Path, say: Callable[[str], None], at: str = "") -> Iterator[Stage]:
+def on_stage(directory: Path, story: Path, say: Callable[[str], None], at: str = DAY) -> Iterator[Stage]:
     """Start the world, set the installation up in it, start the service; stop everything at the end."""
     processes: list[subprocess.Popen[str]] = []
     try:
@@ -128,7 +134,9 @@ def on_stage(directory: Path, story: Path, say: Callable[[str], None], at: str =
         with opened(directory) as installation:
             steps = _set_up(installation, story / "ombud.toml", world)
             credentials = _credentials(installation, story)
-            told = _tell(directory, world, ports, installation, credentials, at)
+            told = _tell(directory, world, ports, installation, credentials)
+            with installation.database.read() as tx:
+                metered = _metered(tx)
         say(f"ombud apply {_short(story / 'ombud.toml')}: {steps} changes")
         _start(
             [sys.executable, "-m", "ombud", "--json", "--dir", str(directory), "serve"],
@@ -136,7 +144,7 @@ def on_stage(directory: Path, story: Path, say: Callable[[str], None], at: str =
             log=directory / "ombud.log",
         )
         say(f"ombud serve: SMTP on {ports['starttls']} (STARTTLS) and {ports['tls']} (TLS), HTTP on {ports['http']}")
-        yield Stage(directory, told, credentials, processes)
+        yield Stage(directory, told, count.files(Path(told["maildir"])), metered, processes)
     finally:
         for process in reversed(processes):  # the service first: it may have mail to hand over
             _end(process)
@@ -185,6 +193,7 @@ def _write_settings(directory: Path, world: Mapping[str, Any], ports: Mapping[st
 [service]
 name = "ombud.molntjanst.example"
 at = "{at}"
+at_since = "{datetime.now(UTC).isoformat(timespec="seconds")}"
 min_free = 0
 
 [smtp]
@@ -247,7 +256,7 @@ def _credentials(installation: Installation, story: Path) -> dict[str, NewCreden
 
 def _tell(
     directory: Path, world: Mapping[str, Any], ports: Mapping[str, int], installation: Installation,
-    credentials: Mapping[str, NewCredential], at: str,
+    credentials: Mapping[str, NewCredential],
 ) -> dict[str, Any]:  # fmt: skip
     """Write world.json: everything that a program needs to use the world from outside."""
     with installation.database.write() as tx:
@@ -270,7 +279,7 @@ def _tell(
         "smtp": {
             "host": "127.0.0.1", "starttls_port": ports["starttls"], "tls_port": ports["tls"], "ca_file": str(certificate),
         },
-        "dns": world["dns"], "maildir": world["maildir"], "at": at or datetime.now().astimezone().isoformat(timespec="seconds"),
+        "dns": world["dns"], "maildir": world["maildir"], "at": installation.clock.now().astimezone(STOCKHOLM).isoformat(timespec="seconds"),
         "credentials": [*(entry(slug, made) for slug, made in credentials.items()), entry("eken", test)],
         "servers": {name: f"{server['address']}:{server['port']}" for name, server in world["servers"].items()},
     }  # fmt: skip
@@ -351,12 +360,12 @@ def _send_by_http(stage: Stage, slug: str, rows: list[dict[str, str]], notice: e
             {"filename": "Så betalar du hyran.pdf", "content_type": "application/pdf", "content": base64.b64encode(rent_notice_pdf(first)).decode()}
         ],
         "recipients": [
-            {"to": {"name": row["name"], "address": row["email"]}, "variables": {name: row[name] for name in _VARIABLES}} for row in rows
+            {"to": f'"{row["name"]}" <{row["email"]}>', "variables": {name: row[name] for name in _VARIABLES}} for row in rows
         ],
     }  # fmt: skip
     request = urllib.request.Request(
         f"{stage.world['http']}/v1/messages/batch", json.dumps(body).encode(), method="POST",
-        headers={"Authorization": f"Bearer {entry['api_key']}", "Content-Type": "application/json", "Idempotency-Key": f"avi-{slug}"},
+        headers={"Authorization": f"Bearer {entry['api_key']}", "Content-Type": "application/json", "Idempotency-Key": f"avi-{slug}-{new_handle()}"},
     )  # fmt: skip
     with urllib.request.urlopen(request, timeout=60) as response:
         answer = json.load(response)
@@ -378,8 +387,7 @@ def _ascii_domain(email: str) -> str:
 
 
 def _arrived(stage: Stage) -> int:
-    mail = Path(stage.world["maildir"])
-    return sum(1 for folder in ("", ".Refused/") for _ in mail.glob(f"*/{folder}new/*"))
+    return len(count.files(Path(stage.world["maildir"]))) - len(stage.earlier)
 
 
 # --- the count -----------------------------------------------------------------------------------------------------
@@ -406,14 +414,18 @@ def _until_settled(installation: Installation, deadline: float) -> None:
         time.sleep(0.1)
 
 
+def _metered(tx: Transaction) -> int:
+    return sum(line.emails for line in usage_of(tx) if line.billable)
+
+
 def _counted(stage: Stage, installation: Installation, submitted: Counter[str], seconds: float) -> Run:
     with installation.database.read() as tx:
         people, ownership, facts = load_directory(tx), load_ownership(tx), load_facts(tx)
-        metered = sum(line.emails for line in usage_of(tx) if line.billable)
+        metered = _metered(tx) - stage.metered_before
         waiting = Counter(
             one.customer_id for one in count_queue(tx) if one.state is State.DEFERRED for _ in range(one.recipients)
         )
-    copies = count.read(Path(stage.world["maildir"]))
+    copies = count.read(Path(stage.world["maildir"]), without=stage.earlier)
     slugs = {domain.name: people.customer_by_id(domain.customer_id).slug for domain in ownership.domains.values()}
     routes = {route.slug: route for route in facts.routes.values()}
     lines: dict[tuple[str, str], Tally] = {}

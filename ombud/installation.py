@@ -1,0 +1,62 @@
+"""An installation is a directory: `ombud.toml`, the database, the master key. This opens one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ombud import settings as settings_module
+from ombud.clock import Clock, TurnedClock, WallClock, parse_moment
+from ombud.db import Database
+from ombud.db.migrate import upgrade
+from ombud.errors import Misconfigured
+from ombud.seal import Seal, load_or_make
+from ombud.settings import Settings
+
+MASTER_KEY = "master.key"
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """Everything that a command or the service starts from."""
+
+    directory: Path
+    settings: Settings
+    database: Database
+    seal: Seal
+    clock: Clock
+
+
+@contextmanager
+def opened(directory: Path, **overrides: dict[str, Any]) -> Iterator[Installation]:
+    """Open the installation in `directory`; make it when it is new, bring its database up to date.
+
+    Raises Misconfigured (UnsafeDatabase, a wrong setting, a key file that others can read) or DatabaseGone.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Misconfigured(reason=f"{directory}: {error.strerror}") from error
+    settings = settings_module.load(directory, **overrides)
+    clock = clock_of(settings)
+    seal = load_or_make(directory / MASTER_KEY)
+    database = Database.open(settings.service.database, unsafe=settings.service.unsafe)
+    try:
+        upgrade(database)
+        yield Installation(directory, settings, database, seal, clock)
+    finally:
+        database.close()
+
+
+def clock_of(settings: Settings) -> Clock:
+    """The clock that the settings ask for: the wall's, or one turned to `service.at`."""
+    service = settings.service
+    if not service.at:
+        return WallClock()
+    try:
+        return TurnedClock(parse_moment(service.at), parse_moment(service.at_since) if service.at_since else None)
+    except ValueError as error:
+        raise Misconfigured(reason=f"service.at: {error}") from error
