@@ -152,7 +152,7 @@ class BareLineBreak(BadMessage):
 
     code = "bare_line_break"
     sv = "Meddelandet innehåller ett ensamt CR eller LF (vid byte {offset}); varje rad måste sluta med CRLF."
-    smtp = (550, "5.6.11")  # RFC 7504 kin; 5.6.11 "Invalid characters" is what Postfix and Exchange answer
+    smtp = (550, "5.6.11")  # what Exchange and Postfix answer; no RFC has a code for it
 
 
 class NulByte(BadMessage):
@@ -411,6 +411,13 @@ class UnsafeDatabase(Misconfigured):
 
     code = "unsafe_database"
     sv = "Databasen skulle förlora mottagen e-post vid ett strömavbrott: {reason}."
+
+
+class NoInstallation(Misconfigured):
+    """There is no installation in {directory}. Name one with --dir or OMBUD_DIR, or make one with `ombud apply`."""
+
+    code = "no_installation"
+    sv = "Det finns ingen installation i {directory}. Ange en med --dir eller OMBUD_DIR, eller skapa en med `ombud apply`."
 
 
 def every_error() -> list[type[OmbudError]]:

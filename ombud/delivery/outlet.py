@@ -13,6 +13,10 @@ from ombud.routing import Route
 IN_HAND_PER_CONNECTION = 4
 
 
+#: How often the meter is asked how much has gone by a route with a daily limit: other processes send by it too.
+COUNT_EVERY = 60.0
+
+
 class Outlet:
     """How many more messages the route can take now, and what it learns from how they went."""
 
@@ -22,7 +26,8 @@ class Outlet:
         self.route, self.provider = route, provider
         self.breaker = Breaker(clock)
         self.in_flight = 0  # messages
-        self.sent_today = sent_today  # recipients
+        self.handed_over = 0  # recipients in the last day and night, as far as is known
+        self.counted_at = -COUNT_EVERY  # when that was last asked of the meter
         self.served_last = 0  # the customer whose turn was last
         self._clock = clock
         self._tokens = float(route.limits.messages_per_minute)
@@ -37,8 +42,17 @@ class Outlet:
         if limits.messages_per_minute:
             room = min(room, int(self._fill(limits.messages_per_minute)))
         if limits.recipients_per_day:
-            room = min(room, limits.recipients_per_day - self.sent_today - self.in_flight)
+            room = min(room, limits.recipients_per_day - self.handed_over - self.in_flight)
         return max(room, 0)
+
+    @property
+    def wants_count(self) -> bool:
+        """Whether it is time to ask the meter again."""
+        return bool(self.route.limits.recipients_per_day) and self._clock() - self.counted_at >= COUNT_EVERY
+
+    def counted(self, handed_over: int) -> None:
+        """What the meter says of the last day and night."""
+        self.handed_over, self.counted_at = handed_over, self._clock()
 
     def begin(self) -> None:
         self.in_flight += 1

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from ombud import queue, usage
+from ombud import maillog, queue, usage
 from ombud.clock import Clock
 from ombud.db import Database, GroupCommit, Transaction
 from ombud.db.snapshot import Snapshot
@@ -138,6 +138,12 @@ class Delivery:
         wants = []
         for route_id in await self._database.reading(queue.routes_with_mail):
             outlet = self._outlet(routes[route_id])
+            if outlet.wants_count:
+                outlet.counted(
+                    await self._database.reading(
+                        usage.handed_over_since, route_id, self._clock.now() - timedelta(days=1)
+                    )
+                )
             room = min(outlet.room(), self._room_over_all())
             capacity = outlet.provider.concurrency
             if room > 0 and (room >= capacity * WORTH_A_LEASE or outlet.in_flight == 0):
@@ -277,9 +283,12 @@ class Delivery:
         changes = [
             self._change(outlet, lease, outcome, started, now) for lease, outcome in zip(leases, outcomes, strict=True)
         ]
-        for outcome in outcomes:
+        for lease, outcome in zip(leases, outcomes, strict=True):
             self.outcomes[outcome.result] += 1
-        outlet.sent_today += sum(outcome.result is Result.DELIVERED for outcome in outcomes)
+            maillog.outcome(
+                mail.id, lease.n, lease.attempts + 1, outcome.result, outlet.route.slug, outcome.remote, outcome.reply
+            )
+        outlet.handed_over += sum(outcome.result is Result.DELIVERED for outcome in outcomes)
         await self._write(_Settlement(changes, mail, outlet.route))
 
     def _change(self, outlet: Outlet, lease: Lease, outcome: Outcome, started: datetime, now: datetime) -> Change:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy import func as sql
 
 from ombud.db import Transaction
@@ -26,6 +26,8 @@ from ombud.queue.tables import (
 CUSTOMERS_A_LEASE = 32
 #: A recipient over which so many workers have died is set aside.
 MOST_CRASHES = 3
+#: So many are taken back from dead workers in one transaction; the next one takes the rest.
+MOST_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,15 +217,11 @@ def recover(tx: Transaction, now: datetime, resend_after: timedelta | None, *, a
     `all_but`: take every other worker for dead, as a process may that knows to be alone with its database.
     """
     w = worker_table.c
-    gone: ColumnElement[bool] = w.id != all_but if all_but is not None else w.alive_until < tx.now
-    dead = [row.id for row in tx.execute(select(w.id).where(gone))]
-    if not dead:
-        return 0
-    rows = tx.execute(
-        tx.skip_locked(
-            select(_r.id, _r.fence, _r.state, _r.crashes).where(_r.worker.in_(dead)).order_by(_r.id).limit(10_000)
-        )
-    ).all()
+    alive = w.id == all_but if all_but is not None else w.alive_until >= tx.now
+    # By who is alive, not by who is known to be dead: whoever is neither must not keep what it held for ever.
+    living = select(w.id).where(alive)
+    lost = select(_r.id, _r.fence, _r.state, _r.crashes).where(_r.worker.is_not(None), _r.worker.not_in(living))
+    rows = tx.execute(tx.skip_locked(lost.order_by(_r.id).limit(MOST_AT_ONCE))).all()
     changes = []
     for row in rows:
         if row.state == State.SENDING:
@@ -241,6 +239,6 @@ def recover(tx: Transaction, now: datetime, resend_after: timedelta | None, *, a
             what = What.QUARANTINE if row.crashes + 1 >= MOST_CRASHES else What.ABANDON
             changes.append(Change(row.id, row.fence, what, now, wait=timedelta(0), crashed=True))
     change_all(tx, changes)
-    if len(rows) < 10_000:
-        tx.execute(delete(worker_table).where(w.id.in_(dead)))
+    named = select(_r.worker).where(_r.worker.is_not(None))
+    tx.execute(delete(worker_table).where(w.id.not_in(living), w.id.not_in(named)))
     return len(rows)

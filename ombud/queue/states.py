@@ -42,10 +42,10 @@ class What(StrEnum):
     FAIL = "fail"  # the next hop said no
     LOSE = "lose"  # the answer to the final dot was lost, or the worker was, after the point of no return
     EXPIRE = "expire"  # deferred once more, and the time is up
-    HOLD = "hold"
-    RELEASE = "release"
-    CANCEL = "cancel"
-    SUPPRESS = "suppress"
+    HOLD = "hold"  # it is to be kept: an operator says so, or its way is gone
+    RELEASE = "release"  # it may go on
+    CANCEL = "cancel"  # whoever sent it wants it back
+    SUPPRESS = "suppress"  # its address is found not to be sent to
     ABANDON = "abandon"  # the worker was lost before the point of no return
     QUARANTINE = "quarantine"  # ... for the third time
 

@@ -14,10 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.exc import IntegrityError
 
+from ombud import maillog
 from ombud.accounts import Customer, Directory, Mode, Sender
 from ombud.clock import Clock
 from ombud.db import Database, GroupCommit, Transaction
@@ -57,6 +58,7 @@ NOT_TO_LEAVE = ("Bcc", "Return-Path", "X-Ombud-Customer", "X-Ombud-Stream", "X-O
 #: Identity fields beside From: whoever they name must be the customer too, or must not be named.
 ALSO_IDENTITY = (b"sender", b"resent-from", b"resent-sender")
 LONGEST_WAIT = timedelta(days=30)
+Incoming = TypeVar("Incoming", "Submission", "Batch")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 
 
@@ -114,6 +116,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class _Acceptance:
+    customer: Customer
     message: NewMessage
     key: Key | None
     answer: Mapping[str, Any]
@@ -148,30 +151,37 @@ class Submissions:
 
     async def submit(self, sender: Sender, submission: Submission) -> Receipt:
         """Take one message in. Raises Refused (change something) or TryLater (nothing was accepted); returns only when it is safe."""
-        try:
-            return await self._accept(self._made_ready(sender, submission))
-        except OmbudError as error:
-            self.refused[error.code] = self.refused.get(error.code, 0) + 1
-            raise
+        return await self._take_in(sender, submission, self._made_ready)
 
     async def submit_batch(self, sender: Sender, batch: Batch) -> Receipt:
-        """Take a batch in: one content, many recipients, one result for each in the answer's `results`."""
+        """Take a batch in: one content, many recipients, one result for each in the answer's `results`. Raises as `submit`."""
+        return await self._take_in(sender, batch, self._batch_made_ready)
+
+    async def _take_in(self, sender: Sender, incoming: Incoming, made_ready: Callable[[Sender, Incoming], _Acceptance]) -> Receipt:
+        product, door, peer = sender.product.slug, incoming.door, incoming.peer
         try:
-            return await self._accept(self._batch_made_ready(sender, batch))
+            acceptance = made_ready(sender, incoming)
+            receipt = await self._accept(acceptance)
         except OmbudError as error:
             self.refused[error.code] = self.refused.get(error.code, 0) + 1
+            maillog.refused(error.code, sender.customer.slug if sender.customer else "", product, door, peer)
             raise
+        if not receipt.replayed:
+            message = acceptance.message
+            self.accepted += len(message.recipients)
+            self._wake()
+            maillog.accepted(
+                message.id, acceptance.customer.slug, product, message.mode, door, peer, len(message.recipients),
+                len(message.content), message.recipients[0].reason,
+            )  # fmt: skip
+        return receipt
 
     async def _accept(self, acceptance: _Acceptance) -> Receipt:
         try:
-            receipt = await self._group.run(_accept_all, acceptance)
+            return await self._group.run(_accept_all, acceptance)
         except IntegrityError as error:
             # Another process has just put the same key in; its answer will be there in a moment.
             raise StillRunning(key=acceptance.key.key if acceptance.key else "") from error
-        if not receipt.replayed:
-            self.accepted += len(acceptance.message.recipients)
-            self._wake()
-        return receipt
 
     # --- the steps for one message ---
 
@@ -195,7 +205,10 @@ class Submissions:
             needs_utf8=examined.needs_utf8,
         )  # fmt: skip
         return _Acceptance(
-            message, options.idempotency, {"id": id, "message_id": message_id, "recipients": len(message.recipients)}
+            customer,
+            message,
+            options.idempotency,
+            {"id": id, "message_id": message_id, "recipients": len(message.recipients)},
         )
 
     def _whose_mail(self, sender: Sender, named: str, from_domain: str) -> Customer:
@@ -312,7 +325,10 @@ class Submissions:
             ],
         )  # fmt: skip
         return _Acceptance(
-            message, batch.options.idempotency, {"id": id, "recipients": len(good), "results": _results(id, items)}
+            customer,
+            message,
+            batch.options.idempotency,
+            {"id": id, "recipients": len(good), "results": _results(id, items)},
         )
 
     def _fits(self, draft: Draft, items: Sequence[Item], content: bytes, now: datetime) -> None:

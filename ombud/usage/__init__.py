@@ -28,6 +28,7 @@ usage_table = Table(
     Column("handed_over_at", Moment, nullable=False),
     Column("billable", Boolean, nullable=False),
     Index(None, "customer_id", "period"),
+    Index(None, "route_id", "handed_over_at"),
 )
 
 
@@ -67,6 +68,13 @@ def meter(tx: Transaction, handed_over: Sequence[HandOver]) -> None:
                 for one in handed_over
             ],
         )  # fmt: skip
+
+
+def handed_over_since(tx: Transaction, route_id: int, since: datetime) -> int:
+    """How many recipients have gone by a route since then."""
+    u = usage_table.c
+    query = select(sql.count()).where(u.route_id == route_id, u.handed_over_at >= since)
+    return int(tx.execute(query).scalar_one())
 
 
 def usage_of(tx: Transaction, customer_id: int | None = None, period: str | None = None) -> list[UsageLine]:

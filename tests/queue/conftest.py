@@ -36,16 +36,23 @@ def put_mail(database: Database, cast: Cast, route_id: int) -> MakeMail:
         customer: Customer = cast.eken, to: tuple[str, ...] = ("anna@post.example",), stream: Stream = Stream.TRANSACTIONAL,
         state: State = State.WAITING, **values: Any,
     ) -> str:  # fmt: skip
-        id = new_id()
-        message = NewMessage(
-            id=id, customer_id=customer.id, product_id=cast.hyra.id, credential_id=1, mode="live", door="http", peer="",
-            stream=stream, mail_from="hyra@eken.example", header_from="hyra@eken.example", message_id=f"{id}@ombud.example",
-            subject="Avi", content=b"From: hyra@eken.example\r\n\r\nHej\r\n", created_at=NOON,
-            recipients=[NewRecipient(address, state, "customer_route", route_id) for address in to],
-            **{"expire_after": timedelta(days=5), **values},
-        )  # fmt: skip
+        made = new_message(customer.id, cast.hyra.id, route_id, to, state, stream=stream, **values)
         with database.write() as tx:
-            put(tx, [message])
-        return id
+            put(tx, [made])
+        return made.id
 
     return put_one
+
+
+def new_message(
+    customer_id: int, product_id: int, route_id: int, to: tuple[str, ...] = ("anna@post.example",),
+    state: State = State.WAITING, **values: Any,
+) -> NewMessage:  # fmt: skip
+    id = new_id()
+    return NewMessage(
+        id=id, customer_id=customer_id, product_id=product_id, credential_id=1, mode="live", door="http", peer="",
+        mail_from="hyra@eken.example", header_from="hyra@eken.example", message_id=f"{id}@ombud.example", subject="Avi",
+        content=b"From: hyra@eken.example\r\n\r\nHej\r\n", created_at=NOON,
+        recipients=[NewRecipient(address, state, "customer_route", route_id) for address in to],
+        **{"expire_after": timedelta(days=5), "stream": Stream.TRANSACTIONAL, **values},
+    )  # fmt: skip

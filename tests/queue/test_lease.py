@@ -5,8 +5,10 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
-from sqlalchemy import select, update
+import pytest
+from sqlalchemy import delete, select, update
 
+from ombud.accounts import load_directory, put_customer, put_product
 from ombud.db import Database
 from ombud.mail.reply import Reply
 from ombud.queue import (
@@ -22,13 +24,16 @@ from ombud.queue import (
     contents,
     lease,
     mails,
+    put,
     recover,
     routes_with_mail,
 )  # fmt: skip
 from ombud.queue.lease import MOST_CRASHES
 from ombud.queue.tables import attempt_table, recipient_table, worker_table
+from ombud.routing import load_facts, put_route
+from ombud.seal import Seal
 from tests.conftest import NOON, Cast
-from tests.queue.conftest import MakeMail
+from tests.queue.conftest import MakeMail, new_message
 
 OK = Reply(250, "2.0.0", "taken")
 
@@ -225,3 +230,45 @@ def test_a_living_workers_leases_are_left_alone(database: Database, put_mail: Ma
     with database.write() as tx:
         assert recover(tx, NOON, timedelta(minutes=5)) == 0
     assert state_of(database, one.recipient_id) is State.LEASED
+
+
+def test_what_a_worker_held_that_nobody_knows_is_taken_back_too(
+    database: Database, put_mail: MakeMail, route_id: int
+) -> None:
+    put_mail()
+    take(database, route_id, worker="forgotten")
+    with database.write() as tx:
+        tx.execute(delete(worker_table))
+        assert recover(tx, NOON, timedelta(minutes=5)) == 1
+    assert len(take(database, route_id)) == 1
+
+
+def test_of_two_that_take_back_at_once_the_one_that_dies_loses_nothing(
+    postgres_database: Database,
+) -> None:
+    """One takes a dead worker's rows and dies before its commit; the other, which had to skip them, must leave them findable."""
+    database = postgres_database
+    with database.write() as tx:
+        put_customer(tx, "eken", "Eken", NOON)
+        put_product(tx, "hyra", "Hyra", NOON)
+        put_route(tx, Seal(b"k" * 32), "relay", "smtp", {"host": "relay.example"}, None, NOON)
+        route = load_facts(tx).route("relay")
+        customer, product = load_directory(tx).customer("eken"), load_directory(tx).product("hyra")
+        assert route
+        put(tx, [new_message(customer.id, product.id, route.id)])
+    take(database, route.id, worker="dead")
+
+    class Dies(Exception):
+        pass
+
+    def take_back_and_die() -> None:
+        with database.write() as first:
+            recover(first, NOON, timedelta(0), all_but="alive")
+            with database.write() as second:
+                recover(second, NOON, timedelta(0), all_but="alive")
+            raise Dies
+
+    with pytest.raises(Dies):
+        take_back_and_die()
+    with database.write() as tx:
+        assert recover(tx, NOON, timedelta(0), all_but="alive") == 1

@@ -250,6 +250,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("recipient_id", name=op.f("pk_usage")),
     )
     op.create_index(op.f("ix_usage_customer_id_period"), "usage", ["customer_id", "period"], unique=False)
+    op.create_index(op.f("ix_usage_route_id_handed_over_at"), "usage", ["route_id", "handed_over_at"], unique=False)
     op.execute("INSERT INTO revision (id, number) VALUES (1, 0)")
     op.execute("INSERT INTO fence (id, number) VALUES (1, 0)")
     # What test credentials' mail takes; always there, so that test mode needs no setting up.

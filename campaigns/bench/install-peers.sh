@@ -1,0 +1,15 @@
+#!/bin/sh
+# Installs what `make bench` and `make peers` compare with and talk to: Debian's packages (as root) and Haraka from npm.
+# Nothing runs this by itself.
+set -eu
+cd "$(dirname "$0")/../.."
+to=${OMBUD_PEERS:-var/peers}
+
+echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections
+DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+  postfix opendkim gcc libc6-dev libssl-dev openssl swaks msmtp curl nodejs npm
+
+mkdir -p "$to/haraka"
+cd "$to/haraka"
+[ -e package.json ] || npm init -y >/dev/null
+npm install --no-audit --no-fund Haraka haraka-plugin-dkim

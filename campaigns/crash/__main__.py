@@ -1,0 +1,121 @@
+"""`python -m campaigns.crash`: run the campaign, print one table and one JSON object. Exit code 0: everything held."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from campaigns.crash import killpoints
+from campaigns.crash.campaign import Figures, Plan, run
+from campaigns.crash.seeded import FAULTS, SHOWS_IN
+
+CONTROL_KILLS = 12
+_COLUMNS = (
+    "database", "fault", "kills", "acknowledged", "lost", "duplicates", "labelled", "unlabelled", "unknown", "twice", "altered",
+    "quarantined", "violations", "seconds", "ok",
+)  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    wanted = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was started is ended
+    if wanted.kill_points:
+        return _show(
+            [killpoints.run(wanted.dir / "points", wanted.most, wanted.seed, _say).as_json()], killpoints.COLUMNS
+        )
+    if wanted.control:
+        return _show(list(_controls(wanted)), _COLUMNS)
+    return _show(list(_campaigns(wanted)), _COLUMNS)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m campaigns.crash", description=__doc__)
+    parser.add_argument("--database", choices=["sqlite", "postgresql", "both"], default="both")
+    parser.add_argument("--kills", type=int, help=f"how many on each database (200; of a control: {CONTROL_KILLS})")
+    parser.add_argument("--seconds", type=float, default=3600.0, help="begin no kill after so long on each database")
+    parser.add_argument("--rate", type=float, default=40.0, help="calls a second")
+    parser.add_argument("--seed", type=int, default=1, help="of the moments of the kills, and of the messages")
+    parser.add_argument(
+        "--dir", type=Path, default=Path("var/crash"), help="where the ledgers and the installation go; emptied first"
+    )
+    parser.add_argument("--control", action="store_true", help="build faults in; 0 when the judge finds each")
+    parser.add_argument(
+        "--kill-points", action="store_true", help="kill at the first, second, third ... write instead (needs strace)"
+    )
+    parser.add_argument(
+        "--most", type=int, default=0, help="of each flow's kill points try so many, evenly spread (0: every one)"
+    )
+    return parser
+
+
+def _campaigns(wanted: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    if wanted.database in ("sqlite", "both"):
+        yield _one(wanted, "sqlite", "").as_json()
+    if wanted.database in ("postgresql", "both"):
+        with _postgres() as url:
+            yield _one(wanted, "postgresql", url()).as_json()
+
+
+def _controls(wanted: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """A campaign with each fault; `ok` is whether it showed in the figure that it must show in."""
+    wanted.kills = wanted.kills or CONTROL_KILLS
+    for fault in FAULTS:
+        figures = _one(wanted, f"control-{fault}", "", fault).as_json()
+        yield {**figures, "fault": fault, "ok": figures[SHOWS_IN[fault]] > 0}
+
+
+def _one(wanted: argparse.Namespace, name: str, database: str, fault: str = "") -> Figures:
+    directory = (wanted.dir / name).resolve()
+    shutil.rmtree(directory, ignore_errors=True)
+    return run(
+        Plan(directory, wanted.kills or 200, wanted.seconds, wanted.rate, wanted.seed, database=database, fault=fault),
+        _say,
+    )
+
+
+@contextmanager
+def _postgres() -> Iterator[Callable[[], str]]:
+    """A server that outlives every kill; gives what makes a fresh database."""
+    from tests.conftest import Postgres  # the tests' own: one way to run a server is enough
+
+    server = Postgres()
+    try:
+        yield server.fresh
+    finally:
+        server.stop()
+        shutil.rmtree(server.directory, ignore_errors=True)
+
+
+def _say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
+
+
+def _show(rows: list[dict[str, Any]], columns: Sequence[str]) -> int:
+    """The table for people on stderr, the whole as JSON on stdout."""
+    table = [[name for name in columns if any(name in row for row in rows)]]
+    table += [[_short(row.get(name, "")) for name in table[0]] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table:
+        _say("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))
+    ok = all(row["ok"] for row in rows)
+    print(json.dumps({"ok": ok, "runs": rows}, ensure_ascii=False))
+    return 0 if ok else 1
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list | dict):
+        return str(len(value))
+    if isinstance(value, bool):
+        return "yes" if value else "NO"
+    return str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

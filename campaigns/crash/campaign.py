@@ -1,0 +1,213 @@
+"""One campaign: a sink, customers, and a service that is killed again and again; then the queue runs dry, and the judge speaks."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from campaigns.crash.house import CONNECTIONS, ROOT, SERVE, House
+from campaigns.crash.injector import Load
+from campaigns.crash.judge import Verdict, judge
+from campaigns.crash.ledger import read
+from campaigns.crash.mail import MOST_RECIPIENTS
+from ombud.delivery.outlet import IN_HAND_PER_CONNECTION
+from ombud.queue import State
+
+#: Seconds that the service is up before it is killed: exponential, cut to these bounds.
+SHORTEST, MEAN, LONGEST = 0.3, 1.2, 3.0
+#: This share of the kills comes while the service is still coming up, at this part of the time that it last took for that.
+WHILE_STARTING, STARTING_PART = 0.15, (0.6, 1.05)
+DRY_WITHIN = 120.0  # seconds for the queue to run dry, each time that what waits has been hurried
+ROUNDS = 6
+#: Recipients in the service's hands at one time, at most.
+MOST_OPEN = CONNECTIONS * IN_HAND_PER_CONNECTION * MOST_RECIPIENTS
+_ON_ITS_WAY = {State.WAITING, State.LEASED, State.SENDING}
+_TO_HURRY = {State.DEFERRED, State.UNKNOWN, State.QUARANTINED, State.HELD}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do, and how much of it at most."""
+
+    directory: Path
+    kills: int = 200
+    seconds: float = 3600.0
+    rate: float = 40.0  # calls a second
+    seed: int = 1
+    verify_every: int = 20
+    database: str = ""  # a PostgreSQL address; "": SQLite in the directory
+    fault: str = ""  # a fault of campaigns.crash.seeded to build in
+
+
+@dataclass
+class Figures:
+    """What came out. `unknown` and `by_kill` are labels in Ombud's own words; all else is the two ledgers'."""
+
+    database: str
+    seed: int
+    kills: int = 0
+    starting: int = 0  # kills that hit while the service was coming up
+    verdict: Verdict = field(default_factory=Verdict)
+    unknown: int = 0
+    by_kill: int = 0
+    most_open: int = 0  # recipients that the service can have open at one time
+    quarantined: int = 0  # innocent mail that kills alone had set aside
+    left: dict[str, int] = field(default_factory=dict)  # recipients that were never done with, by state
+    violations: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)  # the rest: a start that failed, an injector that gave up
+    seconds: float = 0.0
+
+    @property
+    def clean(self) -> bool:
+        bounded = self.by_kill <= self.kills * self.most_open
+        return self.verdict.clean and bounded and not (self.left or self.violations or self.faults)
+
+    def give_verdict(self, directory: Path, house: House) -> None:
+        """Judge by the ledgers in the directory, and by the labels of the house, whose queue has run dry."""
+        known = house.known()
+        self.unknown = sum(one.unknown for one in known.values())
+        self.by_kill = sum(one.lost_workers for one in known.values())
+        labels = {address: one.unknown for address, one in known.items()}
+        self.verdict = judge(read(directory / "injector.ledger"), read(directory / "sink.ledger"), labels)
+
+    def as_json(self) -> dict[str, Any]:
+        figures = {name: value for name, value in asdict(self).items() if name != "verdict"}
+        return {"ok": self.clean, **figures, **asdict(self.verdict)}
+
+
+def run(plan: Plan, say: Callable[[str], None]) -> Figures:
+    """Run it; everything that was started is ended when this returns."""
+    begun = time.monotonic()
+    figures = Figures("postgresql" if plan.database else "sqlite", plan.seed, most_open=MOST_OPEN)
+    plan.directory.mkdir(parents=True, exist_ok=True)
+    with sink(plan.directory, plan.seed) as port:
+        house = House(plan.directory / "ombud", plan.database, command=_command(plan))
+        house.set_up(port)
+        try:
+            with _injector(plan, house, figures):
+                _kill_and_restart(plan, house, figures, begun, say)
+            if not figures.faults:
+                run_dry(house, figures, say)
+        finally:
+            if code := house.stop():
+                figures.faults.append(f"the last stop ended with {code}")
+    figures.violations += house.verify()
+    figures.give_verdict(plan.directory, house)
+    figures.seconds = round(time.monotonic() - begun, 1)
+    return figures
+
+
+def _command(plan: Plan) -> Sequence[str]:
+    return (sys.executable, "-m", "campaigns.crash.seeded", plan.fault) if plan.fault else SERVE
+
+
+# --- processes -----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def sink(directory: Path, seed: int, port: int = 0) -> Iterator[int]:
+    """A sink that writes to `sink.ledger`; gives its port (0: any that is free)."""
+    command = [sys.executable, "-m", "campaigns.crash.sink", str(directory / "sink.ledger"), str(seed), str(port)]
+    with (
+        (directory / "sink.log").open("ab") as log,
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log) as process,
+    ):
+        try:
+            assert process.stdout
+            yield int(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+@contextmanager
+def _injector(plan: Plan, house: House, figures: Figures) -> Iterator[None]:
+    """Load for as long as the block runs; afterwards the service must be up, since what has a key is sent until it is answered."""
+    with start_injector(plan.directory, house, plan.seed, plan.rate) as process:
+        try:
+            yield
+            if not figures.faults:
+                process.communicate(timeout=DRY_WITHIN)  # closes its stdin: it is to end
+        except subprocess.TimeoutExpired:
+            figures.faults.append("the injector had no answers")
+        finally:
+            if process.poll() is None:
+                process.kill()
+            elif process.returncode:
+                figures.faults.append("the injector gave up; see injector.log")
+
+
+def start_injector(
+    directory: Path, house: House, seed: int, rate: float, most: int = 0, *, plain: bool = False
+) -> subprocess.Popen[bytes]:
+    """An injector that writes to `injector.ledger`. It ends after `most` calls, or when its stdin is closed."""
+    load = Load(
+        str(directory / "injector.ledger"), seed, rate, house.ports["starttls"], house.ports["tls"], house.ports["http"],
+        house.ca_file, house.senders, most, plain,
+    )  # fmt: skip
+    with (directory / "injector.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "campaigns.crash.injector"], cwd=ROOT, stdin=subprocess.PIPE, stderr=log
+        )
+    assert process.stdin
+    process.stdin.write(json.dumps(asdict(load)).encode() + b"\n")
+    process.stdin.flush()
+    return process
+
+
+# --- killing -------------------------------------------------------------------------------------------------------
+
+
+def _kill_and_restart(plan: Plan, house: House, figures: Figures, begun: float, say: Callable[[str], None]) -> None:
+    """Kill it so many times, and leave it running."""
+    chance, up_in = random.Random(plan.seed), 0.0
+    while figures.kills < plan.kills and time.monotonic() - begun < plan.seconds:
+        while_starting = up_in > 0 and chance.random() < WHILE_STARTING
+        started = time.monotonic()
+        if while_starting:
+            house.start(wait=False)
+            time.sleep(up_in * chance.uniform(*STARTING_PART))
+        elif house.start():
+            up_in = time.monotonic() - started
+            time.sleep(min(max(chance.expovariate(1 / MEAN), SHORTEST), LONGEST))
+        else:
+            figures.faults.append(f"start {figures.kills + 1} failed; see ombud/serve.log")
+            return
+        house.kill()
+        figures.kills += 1
+        figures.starting += while_starting
+        if figures.kills % plan.verify_every == 0:
+            figures.violations += house.verify()
+            say(f"{figures.database}: {figures.kills} of {plan.kills} kills")
+    if not house.start():
+        figures.faults.append("the last start failed; see ombud/serve.log")
+
+
+# --- the end -------------------------------------------------------------------------------------------------------
+
+
+def run_dry(house: House, figures: Figures, say: Callable[[str], None]) -> None:
+    """Until nothing waits any more: what is to be tried again later is tried now, what was set aside is released."""
+    for _ in range(ROUNDS):
+        states = _settled(house)
+        if not states.keys() & (_ON_ITS_WAY | _TO_HURRY):
+            break
+        say(f"{figures.database}: " + ", ".join(f"{number} {state}" for state, number in sorted(states.items())))
+        hurried = house.hurry()
+        figures.quarantined += hurried[State.QUARANTINED]
+    figures.left = {str(state): number for state, number in _settled(house).items() if state in _ON_ITS_WAY | _TO_HURRY}
+
+
+def _settled(house: House) -> dict[State, int]:
+    """The states when nothing is on its way any more, or when that has taken too long."""
+    end = time.monotonic() + DRY_WITHIN
+    while (states := house.states()).keys() & _ON_ITS_WAY and time.monotonic() < end:
+        time.sleep(0.3)
+    return dict(states)

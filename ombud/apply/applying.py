@@ -1,0 +1,257 @@
+"""Brings the installation to what is wanted, step by step, and tells what each step did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from ombud.accounts import Customer, Directory, load_directory, put_customer, put_product
+from ombud.apply.wanted import Wanted, WantedDomain, WantedRoute
+from ombud.db import Transaction
+from ombud.domains import active_keys, create_key, load_ownership, prove_domain
+from ombud.errors import Misconfigured
+from ombud.routing import (
+    Action,
+    Facts,
+    Route,
+    assign,
+    decide,
+    load_facts,
+    put_allowed_regions,
+    put_route,
+    route_secret,
+    unassign,
+)
+from ombud.seal import Seal
+
+#: How a domain came to be proved that `apply` has proved.
+PROOF = "apply"
+
+
+class Done(StrEnum):
+    ADDED = "added"
+    CHANGED = "changed"
+    REMOVED = "removed"
+    SAME = "same"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that the file asks for, and what came of it."""
+
+    done: Done
+    kind: str  # regions | customer | route | product | assignment | domain | key
+    name: str
+    detail: str = ""
+
+
+def apply(tx: Transaction, seal: Seal, wanted: Wanted, now: datetime) -> list[Step]:
+    """Bring the installation to what is wanted, in this transaction, and tell what changed, in order.
+
+    Raises Misconfigured when the file names something that is neither in it nor in the installation, and DomainTaken when
+    a domain is another customer's. Roll back to have only asked.
+    """
+    return [
+        *_regions(tx, wanted),
+        *_customers(tx, wanted, now),
+        *(put_wanted_route(tx, seal, route, now) for route in wanted.routes),
+        *_products(tx, wanted, now),
+        *_choices(tx, wanted, now),
+        *_domains(tx, wanted, now),
+        *_keys(tx, seal, wanted, now),
+    ]
+
+
+def _regions(tx: Transaction, wanted: Wanted) -> list[Step]:
+    if wanted.allowed_regions is None:
+        return []
+    changed = put_allowed_regions(tx, wanted.allowed_regions)
+    name = ", ".join(sorted(wanted.allowed_regions)) or "all"
+    return [Step(Done.CHANGED if changed else Done.SAME, "regions", name)]
+
+
+def _customers(tx: Transaction, wanted: Wanted, now: datetime) -> list[Step]:
+    known = load_directory(tx).customers
+    steps = []
+    for customer in wanted.customers:
+        values = {
+            "name": customer.name,
+            "org_number": customer.org_number,
+            "contact_name": customer.contact_name,
+            "contact_email": customer.contact_email,
+            "language": customer.language,
+        }
+        changed = put_customer(tx, customer.slug, now=now, **values)
+        before = known.get(customer.slug)
+        detail = differences(asdict(before), values) if before and changed else customer.name
+        steps.append(Step(_done(before, changed), "customer", customer.slug, detail))
+    return steps
+
+
+# --- routes --------------------------------------------------------------------------------------------------------
+
+
+def put_wanted_route(tx: Transaction, seal: Seal, route: WantedRoute, now: datetime) -> Step:
+    """Add the route, or bring the one of that slug up to date. Raises Misconfigured when its customer is not known."""
+    before = load_facts(tx).route(route.slug)
+    owner = _customer(load_directory(tx), route.customer, f"the route {route.slug}") if route.customer else None
+    if before and before.customer_id != (owner.id if owner else None):
+        # Whoever takes it now would go out by another's server: that must be said customer by customer, by another slug.
+        raise Misconfigured(
+            reason=f"the route {route.slug} has another owner already; give the new one a slug of its own"
+        )
+    values = {"region": route.region, "sign": route.sign, "billable": route.billable, "limits": route.limits}
+    changed = put_route(
+        tx,
+        seal,
+        route.slug,
+        route.provider,
+        route.settings,
+        _password(tx, seal, route, before),
+        now,
+        customer_id=owner.id if owner else None,
+        region=route.region,
+        sign=route.sign,
+        billable=route.billable,
+        limits=route.limits,
+    )
+    detail = ""
+    if before and changed:
+        after = {**values, "provider": route.provider, "settings": dict(route.settings)}
+        detail = differences({name: getattr(before, name) for name in after}, after) or "password"
+    return Step(_done(before, changed), "route", route.slug, detail)
+
+
+def _password(tx: Transaction, seal: Seal, route: WantedRoute, before: Route | None) -> str | None:
+    """The one to seal: "" where one is taken away, None where there was none and is none."""
+    had_one = before is not None and bool(route_secret(tx, seal, route.slug))
+    return route.password if route.password or had_one else None
+
+
+def may_take(route: Route, customer: Customer | None) -> bool:
+    """Whether this customer's mail (None: everyone's) may be told to take the route: the vendor's, or the customer's own."""
+    return route.customer_id is None or (customer is not None and route.customer_id == customer.id)
+
+
+# --- who takes which -----------------------------------------------------------------------------------------------
+
+
+def _products(tx: Transaction, wanted: Wanted, now: datetime) -> list[Step]:
+    known = load_directory(tx).products
+    steps = []
+    for product in wanted.products:
+        changed = put_product(tx, product.slug, product.name, now)
+        steps.append(Step(_done(known.get(product.slug), changed), "product", product.slug, product.name))
+    directory, facts = load_directory(tx), load_facts(tx)
+    for product in wanted.products:
+        if product.route:
+            where = f"the product {product.slug}"
+            steps.append(_assigned(tx, facts, directory, None, product.slug, product.route, where, now))
+    return steps
+
+
+def _choices(tx: Transaction, wanted: Wanted, now: datetime) -> list[Step]:
+    """The customers' own routes, for every product or for one."""
+    directory, facts = load_directory(tx), load_facts(tx)
+    steps = []
+    for one in wanted.customers:
+        if one.routes is not None:
+            customer = directory.customer(one.slug)
+            for product, route in one.routes.items():
+                steps.append(_assigned(tx, facts, directory, customer, product, route, one.where, now))
+            steps += _unassigned(tx, facts, directory, customer, one.routes)
+    return steps
+
+
+def _assigned(
+    tx: Transaction,
+    facts: Facts,
+    directory: Directory,
+    customer: Customer | None,
+    product: str,
+    slug: str,
+    where: str,
+    now: datetime,
+) -> Step:
+    if (route := facts.route(slug)) is None:
+        raise Misconfigured(reason=f"{where}: there is no route {slug}")
+    if product and product not in directory.products:
+        raise Misconfigured(reason=f"{where}: there is no product {product}")
+    if not may_take(route, customer):
+        raise Misconfigured(reason=f"{where}: the route {slug} is another customer's own")
+    who = (customer.id if customer else None, directory.product(product).id if product else None)
+    before = facts.assigned.get(who)
+    changed = assign(tx, *who, route.id, now)
+    name = f"{customer.slug if customer else 'everyone'} / {product or 'every product'}"
+    detail = f"{facts.routes[before].slug} -> {slug}" if before and changed else slug
+    return Step(_done(before, changed), "assignment", name, detail)
+
+
+def _unassigned(
+    tx: Transaction, facts: Facts, directory: Directory, customer: Customer, routes: Mapping[str, str]
+) -> list[Step]:
+    """Take away the customer's assignments that the file does not have."""
+    kept = {directory.product(product).id if product else None for product in routes}
+    steps = []
+    for who, product_id in facts.assigned:
+        if who == customer.id and product_id not in kept:
+            unassign(tx, who, product_id)
+            product = directory.product_by_id(product_id).slug if product_id else "every product"
+            route = facts.routes[facts.assigned[who, product_id]].slug
+            steps.append(Step(Done.REMOVED, "assignment", f"{customer.slug} / {product}", route))
+    return steps
+
+
+# --- domains and keys ----------------------------------------------------------------------------------------------
+
+
+def _domains(tx: Transaction, wanted: Wanted, now: datetime) -> list[Step]:
+    directory = load_directory(tx)
+    named = [WantedDomain(one.domain, one.slug, one.where) for one in wanted.customers if one.domain]
+    steps = []
+    for domain in (*named, *wanted.domains):
+        customer = _customer(directory, domain.customer, f"the domain {domain.name}")
+        added = prove_domain(tx, domain.name, customer, PROOF, domain.reason, now)
+        steps.append(Step(Done.ADDED if added else Done.SAME, "domain", domain.name, customer.slug))
+    return steps
+
+
+def _keys(tx: Transaction, seal: Seal, wanted: Wanted, now: datetime) -> list[Step]:
+    """A key for every domain whose mail takes a route that signs. Those that are there are let be, whatever their selector."""
+    directory, facts, ownership = load_directory(tx), load_facts(tx), load_ownership(tx)
+    signing = [customer for customer in directory.customers.values() if is_signed(facts, directory, customer, now)]
+    steps = []
+    for domain in (domain.name for customer in signing for domain in ownership.of(customer.id)):
+        there = {algorithm: selector for selector, algorithm in active_keys(tx, domain)}
+        for algorithm in wanted.dkim.algorithms:
+            selector = there.get(algorithm) or wanted.dkim.selector_of(algorithm)
+            if algorithm not in there:
+                create_key(tx, seal, domain, selector, algorithm, now)
+            done = Done.SAME if algorithm in there else Done.ADDED
+            steps.append(Step(done, "key", f"{selector}._domainkey.{domain}", algorithm))
+    return steps
+
+
+def is_signed(facts: Facts, directory: Directory, customer: Customer, now: datetime) -> bool:
+    """Whether any product's mail of this customer takes a route that signs."""
+    decisions = (decide(facts, customer.id, product.id, now) for product in directory.products.values())
+    return any(one.action is Action.SEND and one.route is not None and one.route.sign for one in decisions)
+
+
+def _customer(directory: Directory, slug: str, where: str) -> Customer:
+    if slug not in directory.customers:
+        raise Misconfigured(reason=f"{where}: there is no customer {slug}")
+    return directory.customer(slug)
+
+
+def _done(before: object | None, changed: bool) -> Done:
+    if not changed:
+        return Done.SAME
+    return Done.ADDED if before is None else Done.CHANGED
+
+
+def differences(before: Mapping[str, object], after: Mapping[str, object]) -> str:
+    """`name: old -> new` for each value that differs."""
+    return ", ".join(f"{name}: {before[name]} -> {value}" for name, value in after.items() if before[name] != value)

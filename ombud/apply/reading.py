@@ -1,0 +1,139 @@
+"""Reads a file of wishes: the TOML, and the customer list that it may name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import cast
+
+from ombud.apply.customers import canonical, check_slug, customer_of_table, customers_of_csv
+from ombud.apply.table import SLUG, SLUG_RULE, Table, read_table
+from ombud.apply.wanted import Dkim, Wanted, WantedCustomer, WantedDomain, WantedProduct, WantedRoute
+from ombud.errors import BadField, Misconfigured
+from ombud.mail.dkim import Algorithm
+from ombud.providers import PROVIDERS
+from ombud.providers.provider import Surroundings
+from ombud.routing import TEST_ROUTE, Limits
+from ombud.settings import TABLES
+
+_ALGORITHMS = ("rsa-sha256", "ed25519-sha256")
+_DEFAULT_LIMITS = Limits()
+_DEFAULT_DKIM = Dkim()
+
+
+def read(path: Path, environment: Mapping[str, str]) -> Wanted:
+    """Read a file. `${NAME}` and `${NAME:default}` in its texts come from `environment`.
+
+    Raises Misconfigured, naming the place: for an unknown table or key, a value of the wrong kind, a variable that is not
+    set, a wrong line of the customer list, or something that is there twice. Tables of settings are left to `ombud.settings`.
+    """
+    top = read_table(path, environment, without=TABLES)
+    vendor, alternatives = top.table("vendor"), top.table("alternatives").texts_by_name()
+    wanted = Wanted(
+        vendor=vendor.text("name", ""),
+        allowed_regions=frozenset(vendor.texts("allowed_regions")) if vendor.has("allowed_regions") else None,
+        routes=tuple(_route(table) for table in top.tables("routes")),
+        products=tuple(_product(table) for table in top.tables("products")),
+        customers=tuple(_customers(top, path.parent, alternatives)),
+        domains=tuple(_domain(table) for table in top.tables("domains")),
+        dkim=_dkim(top.table("dkim")),
+    )
+    vendor.close()
+    top.close()
+    _refuse_doubles(path.name, wanted)
+    return wanted
+
+
+def _customers(top: Table, directory: Path, alternatives: Mapping[str, str]) -> Iterable[WantedCustomer]:
+    if top.is_text("customers"):
+        return customers_of_csv(directory / top.text("customers"), alternatives)
+    return [customer_of_table(table) for table in top.tables("customers")]
+
+
+def _route(table: Table) -> WantedRoute:
+    route = WantedRoute(
+        slug=table.slug(),
+        provider=table.text("provider"),
+        settings=table.settings("settings", always_text=["user"]),
+        password=table.text("password", ""),
+        customer=table.text("customer", ""),
+        region=table.text("region", "EU"),
+        sign=table.flag("sign", False),
+        billable=table.flag("billable", False),
+        limits=_limits(table.table("limits")),
+    )
+    table.close()
+    try:
+        check_route(route)
+    except BadField as error:
+        table.refuse(error.text())
+    return route
+
+
+def _limits(table: Table) -> Limits:
+    limits = Limits(**{name: table.number(name, default) for name, default in asdict(_DEFAULT_LIMITS).items()})
+    table.close()
+    return limits
+
+
+def check_route(route: WantedRoute) -> None:
+    """Have the route's provider read its settings, so that a mistake is found now and not at the first mail. Raises BadField."""
+    check_slug(route.slug)
+    if route.slug == TEST_ROUTE:
+        raise BadField(field="slug", reason=f"{TEST_ROUTE} is the route of test credentials, and always there")
+    if route.provider not in PROVIDERS:
+        raise BadField(
+            field="provider", reason=f"there is no {route.provider}; there are {', '.join(sorted(PROVIDERS))}"
+        )
+    # The service hands this limit over among the settings: the provider is who keeps to it.
+    own = {"connections": route.limits.connections} if route.provider == "smtp" else {}
+    PROVIDERS[route.provider].make({**own, **route.settings}, route.password, Surroundings(_no_address))
+
+
+async def _no_address(host: str) -> Sequence[str]:
+    return ()  # settings are read without asking the network
+
+
+def _product(table: Table) -> WantedProduct:
+    product = WantedProduct(table.slug(), table.text("name"), table.text("route", ""))
+    table.close()
+    return product
+
+
+def _domain(table: Table) -> WantedDomain:
+    domain = WantedDomain(canonical(table.text("name"), table.refuse), table.text("customer"), table.text("reason"))
+    table.close()
+    return domain
+
+
+def _dkim(table: Table) -> Dkim:
+    selector, algorithms = (
+        table.text("selector", _DEFAULT_DKIM.selector),
+        table.texts("algorithms", _DEFAULT_DKIM.algorithms),
+    )
+    table.close()
+    if not algorithms or not set(algorithms) <= set(_ALGORITHMS):
+        table.refuse(f"algorithms must be some of {', '.join(_ALGORITHMS)}")
+    if not SLUG.fullmatch(selector):
+        table.refuse(f"the selector {selector} {SLUG_RULE}")
+    return Dkim(selector, cast("tuple[Algorithm, ...]", tuple(algorithms)))
+
+
+def _refuse_doubles(file: str, wanted: Wanted) -> None:
+    customers = wanted.customers
+    _refuse_twice(file, "route", [(one.slug, "") for one in wanted.routes])
+    _refuse_twice(file, "product", [(one.slug, "") for one in wanted.products])
+    _refuse_twice(file, "customer", [(one.slug, one.where) for one in customers])
+    _refuse_twice(file, "organisation number", [(one.org_number, one.where) for one in customers if one.org_number])
+    named = [(one.domain, one.where) for one in customers if one.domain]
+    _refuse_twice(file, "domain", [*named, *((one.name, f"{file}: [[domains]]") for one in wanted.domains)])
+
+
+def _refuse_twice(file: str, kind: str, found: Iterable[tuple[str, str]]) -> None:
+    first: dict[str, str] = {}
+    for name, place in found:
+        if name in first:
+            before = f" (in {first[name]})" if first[name] else ""
+            raise Misconfigured(reason=f"{place or file}: the {kind} {name} is there already{before}")
+        first[name] = place

@@ -1,0 +1,328 @@
+"""`ombud doctor`: look for what would keep the service from working, and say what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import ssl
+import stat
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+from cryptography import x509
+
+from ombud import queue, settings
+from ombud.accounts import load_directory
+from ombud.apply import is_signed
+from ombud.cli.session import NOT_OK, Command, Session
+from ombud.db import Database
+from ombud.db.migrate import step_of
+from ombud.dns import Resolver
+from ombud.domains import active_keys, load_key_ring, load_ownership
+from ombud.errors import BadField, Misconfigured, OmbudError
+from ombud.installation import MASTER_KEY, Installation
+from ombud.providers import PROVIDERS
+from ombud.providers.provider import Provider, Surroundings
+from ombud.providers.smtp import Smtp
+from ombud.providers.smtp.connection import NoSession
+from ombud.queue import State
+from ombud.routing import TEST_ROUTE, Route, load_facts, route_secret
+
+#: A certificate that ends sooner than this needs a person now.
+_CERTIFICATE_LEFT = timedelta(days=14)
+#: Clocks further apart than this make times in logs and leases misleading.
+_CLOCK_APART = timedelta(seconds=5)
+#: Characters of an error's own words; those of a resolver name every try.
+_LONGEST = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at: whether it is as it must be, what was found, and what to do if it is not."""
+
+    check: str
+    ok: bool
+    found: str
+    advice: str = ""
+
+
+@click.command("doctor", cls=Command)
+@click.option("--connect", is_flag=True, help="Also connect to every route's server: TLS and log-in, and no mail.")
+@click.pass_context
+def command(ctx: click.Context, connect: bool) -> None:
+    """Look for what would keep the service from working, and say what to do. Exit code 3: something is wrong."""
+    session: Session = ctx.obj
+    checks = list(_checks(session, connect))
+    if session.as_json:
+        session.show_json({"ok": all(one.ok for one in checks), "checks": [asdict(one) for one in checks]})
+    else:
+        rows = [{**asdict(one), "ok": "✔" if one.ok else "✖"} for one in checks]
+        session.show_rows(rows, "ok", "check", "found", "advice")
+    if not all(one.ok for one in checks):
+        ctx.exit(NOT_OK)
+
+
+def _checks(session: Session, connect: bool) -> Iterator[Check]:
+    yield from (outside := [_directory(session), _master_key(session), _settings(session)])
+    if not all(one.ok for one in outside):
+        return
+    try:
+        with session.opened() as installation:
+            yield from _inside(session, installation)
+            yield from asyncio.run(_routes(session, installation, connect))
+    except OmbudError as error:
+        yield Check("database", False, error.text(session.language), _advice_on_database(session))
+
+
+# --- the directory -------------------------------------------------------------------------------------------------
+
+
+def _directory(session: Session) -> Check:
+    path = session.directory.absolute()
+    if not path.is_dir():
+        return Check(
+            "directory",
+            False,
+            str(path),
+            session.say("There is none; make it with `ombud apply`.", "Den finns inte; skapa den med `ombud apply`."),
+        )
+    writable = os.access(path, os.R_OK | os.W_OK | os.X_OK)
+    return Check(
+        "directory",
+        writable,
+        str(path),
+        "" if writable else session.say("Let this user write in it.", "Låt den här användaren skriva i den."),
+    )
+
+
+def _master_key(session: Session) -> Check:
+    path = session.directory / MASTER_KEY
+    if not path.exists():
+        advice = session.say(
+            "Make an installation with `ombud apply`, or put its master.key back.",
+            "Skapa en installation med `ombud apply`, eller lägg tillbaka dess master.key.",
+        )
+        return Check("master key", False, session.say("missing", "saknas"), advice)
+    mode = stat.S_IMODE(path.stat().st_mode)
+    ok = not mode & 0o077
+    return Check("master key", ok, f"{mode:04o}", "" if ok else f"chmod 600 {path}")
+
+
+def _settings(session: Session) -> Check:
+    try:
+        settings.load(session.directory)
+    except Misconfigured as error:
+        return Check(
+            "settings",
+            False,
+            error.text(session.language),
+            session.say("Correct ombud.toml or the OMBUD_ variable.", "Rätta ombud.toml eller OMBUD_-variabeln."),
+        )
+    return Check(
+        "settings",
+        True,
+        "ombud.toml" if (session.directory / "ombud.toml").exists() else session.say("defaults", "standardvärden"),
+    )
+
+
+def _advice_on_database(session: Session) -> str:
+    return session.say(
+        "See `service.database` in the settings; is the server up?",
+        "Se `service.database` i inställningarna; är servern igång?",
+    )
+
+
+# --- inside --------------------------------------------------------------------------------------------------------
+
+
+def _inside(session: Session, installation: Installation) -> Iterator[Check]:
+    database = installation.database
+    weakness = database.weakness()
+    yield Check("database", not weakness, f"{database.version()}, {step_of(database)}", weakness)
+    if database.file:
+        yield _disk(session, installation, database.file)
+    yield _clock(session, installation, database)
+    yield _secrets(session, installation)
+    yield _signing(session, installation)
+    yield _queue(session, installation)
+    yield _certificate(session, installation)
+
+
+def _disk(session: Session, installation: Installation, file: Path) -> Check:
+    free, least = shutil.disk_usage(file.parent).free, installation.settings.service.min_free
+    advice = session.say(
+        "Make room: below service.min_free mail is refused.", "Frigör utrymme: under service.min_free nekas e-post."
+    )
+    return Check("disk", free >= least, f"{free >> 20} MiB", "" if free >= least else advice)
+
+
+def _clock(session: Session, installation: Installation, database: Database) -> Check:
+    with database.read() as tx:
+        apart = abs(tx.now - datetime.now(UTC))
+    if installation.settings.service.at:
+        return Check(
+            "clock",
+            True,
+            session.say(
+                f"turned to {installation.settings.service.at}", f"ställd på {installation.settings.service.at}"
+            ),
+        )
+    advice = session.say("Let both machines keep time by NTP.", "Låt båda maskinerna gå efter NTP.")
+    return Check(
+        "clock", apart < _CLOCK_APART, f"{apart.total_seconds():.1f} s", "" if apart < _CLOCK_APART else advice
+    )
+
+
+def _secrets(session: Session, installation: Installation) -> Check:
+    """Whether this master key opens what is sealed."""
+    with installation.database.read() as tx:
+        try:
+            keys = load_key_ring(tx, installation.seal).keys
+            for route in load_facts(tx).routes.values():
+                route_secret(tx, installation.seal, route.slug)
+        except Misconfigured as error:
+            advice = session.say(
+                "Put the master.key back that belongs to this database.",
+                "Lägg tillbaka den master.key som hör till databasen.",
+            )
+            return Check("secrets", False, error.text(session.language), advice)
+    return Check("secrets", True, session.say(f"{len(keys)} domains with keys", f"{len(keys)} domäner med nycklar"))
+
+
+def _signing(session: Session, installation: Installation) -> Check:
+    """Whether every domain whose mail is to be signed has a key: without one its mail is held."""
+    now = installation.clock.now()
+    with installation.database.read() as tx:
+        directory, facts, ownership = load_directory(tx), load_facts(tx), load_ownership(tx)
+        signed = [one for one in directory.customers.values() if is_signed(facts, directory, one, now)]
+        bare = [domain.name for one in signed for domain in ownership.of(one.id) if not active_keys(tx, domain.name)]
+    advice = session.say(
+        "Make keys with `ombud domains new-key`, or apply the file again.",
+        "Skapa nycklar med `ombud domains new-key`, eller kör apply igen.",
+    )
+    return Check("signing", not bare, ", ".join(bare[:5]) or "ok", advice if bare else "")
+
+
+def _queue(session: Session, installation: Installation) -> Check:
+    with installation.database.read() as tx:
+        stuck = sum(one.recipients for one in queue.count(tx) if one.state is State.QUARANTINED)
+    advice = session.say(
+        "Look at them: `ombud messages list --state quarantined`.",
+        "Titta på dem: `ombud messages list --state quarantined`.",
+    )
+    return Check(
+        "queue", not stuck, session.say(f"{stuck} quarantined", f"{stuck} i karantän"), advice if stuck else ""
+    )
+
+
+def _certificate(session: Session, installation: Installation) -> Check:
+    smtp = installation.settings.smtp
+    path, key = (
+        smtp.certificate or installation.directory / "smtp-cert.pem",
+        smtp.key or installation.directory / "smtp-key.pem",
+    )
+    if smtp.certificate is None and not path.exists():
+        return Check(
+            "certificate", True, session.say("none yet; the service makes one", "inget än; tjänsten skapar ett")
+        )
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(path, key)
+        end = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        return Check(
+            "certificate",
+            False,
+            str(error),
+            session.say("See smtp.certificate and smtp.key.", "Se smtp.certificate och smtp.key."),
+        )
+    ok = end - datetime.now(UTC) > _CERTIFICATE_LEFT
+    own = (
+        ""
+        if smtp.certificate
+        else session.say(", self-made: clients must be told to trust it", ", egengjort: klienterna måste lita på det")
+    )
+    return Check(
+        "certificate",
+        ok,
+        f"{end:%Y-%m-%d}{own}",
+        "" if ok else session.say("Renew it, then SIGHUP.", "Förnya det, sedan SIGHUP."),
+    )
+
+
+# --- routes --------------------------------------------------------------------------------------------------------
+
+
+async def _routes(session: Session, installation: Installation, connect: bool) -> list[Check]:
+    with installation.database.read() as tx:
+        facts = load_facts(tx)
+        secrets = {route.id: route_secret(tx, installation.seal, route.slug) for route in facts.routes.values()}
+    routes = [route for route in facts.routes.values() if route.slug != TEST_ROUTE]
+    found = await asyncio.gather(
+        *(_route(session, installation, route, secrets[route.id], connect) for route in routes)
+    )
+    return list(found)
+
+
+async def _route(session: Session, installation: Installation, route: Route, secret: str, connect: bool) -> Check:
+    """Whether the route's settings can be used, its host has an address, and (if asked for) its server takes us."""
+    name = f"route {route.slug}"
+    resolver = Resolver(installation.settings.delivery.dns_servers)
+    try:
+        provider = _provider(installation, route, secret, resolver)
+    except (BadField, KeyError) as error:
+        return Check(
+            name,
+            False,
+            str(error),
+            session.say("Correct its settings and apply again.", "Rätta dess inställningar och kör apply igen."),
+        )
+    if not isinstance(provider, Smtp):
+        return Check(name, True, route.provider)
+    try:
+        addresses = await resolver.addresses(provider.route.host)
+    except OSError as error:
+        advice = session.say(
+            "No name server answers: see delivery.dns_servers.", "Ingen namnserver svarar: se delivery.dns_servers."
+        )
+        return Check(name, False, f"{provider.route.host}: {str(error)[:_LONGEST]}", advice)
+    if not addresses:
+        advice = session.say(
+            "Its host has no address in DNS; is it spelt right?",
+            "Värdnamnet har ingen adress i DNS; är det rätt stavat?",
+        )
+        return Check(name, False, provider.route.host, advice)
+    return await _connected(session, name, provider) if connect else Check(name, True, ", ".join(addresses))
+
+
+def _provider(installation: Installation, route: Route, secret: str, resolver: Resolver) -> Provider:
+    """As the service makes it. Raises BadField, and KeyError when there is no such provider."""
+    delivery = installation.settings.delivery
+    own: dict[str, object] = {}
+    if route.provider == "smtp":
+        own = {
+            "ca_file": str(delivery.ca_file or ""),
+            "bind": delivery.bind_address,
+            "connections": route.limits.connections,
+        }
+    around = Surroundings(resolver.addresses, installation.settings.service.name)
+    return PROVIDERS[route.provider].make({**own, **route.settings}, secret, around)
+
+
+async def _connected(session: Session, name: str, provider: Smtp) -> Check:
+    """A session up to the point where mail could be handed over: greeting, TLS with its certificate, log-in."""
+    try:
+        connection = await provider.pool.take()
+    except NoSession as failure:
+        advice = session.say(
+            "The server does not take us; its words say why.", "Servern släpper inte in oss; dess svar säger varför."
+        )
+        return Check(name, False, f"{failure.remote} {failure.answer.reply}", advice)
+    else:
+        provider.pool.give_back(connection)
+        return Check(name, True, f"{connection.remote} {provider.route.tls}")
+    finally:
+        await provider.close()

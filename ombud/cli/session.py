@@ -1,0 +1,227 @@
+"""What all commands share: which installation, which language, table or JSON; and options that may stand anywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ombud.clock import parse_moment
+from ombud.errors import NoInstallation, OmbudError, TryLater
+
+if TYPE_CHECKING:
+    from ombud.db import Database, Transaction
+    from ombud.installation import Installation
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: Exit code: the command ran, and what it found is not OK.
+NOT_OK = 3
+
+
+def _language() -> str:
+    words = (
+        os.environ.get("OMBUD_LANG")
+        or os.environ.get("LC_ALL")
+        or os.environ.get("LC_MESSAGES")
+        or os.environ.get("LANG", "")
+    )
+    return "sv" if words.lower().startswith("sv") else "en"
+
+
+@dataclass
+class Session:
+    """One run of a command."""
+
+    directory: Path = Path()
+    json: bool | None = None
+    language: str = field(default_factory=_language)
+    at: str = ""
+
+    @property
+    def as_json(self) -> bool:
+        return not sys.stdout.isatty() if self.json is None else self.json
+
+    # --- the installation ---
+
+    @contextmanager
+    def opened(self, *, make: bool = False) -> Iterator[Installation]:
+        """The installation; made when it is not there, if `make`. Raises Misconfigured and DatabaseGone."""
+        from ombud.installation import MASTER_KEY, opened
+
+        _log_to_stderr()
+        if not make and not (self.directory / MASTER_KEY).exists():
+            raise NoInstallation(directory=self.directory.absolute())
+        overrides = {"service": {"at": self.at, "at_since": ""}} if self.at else {}
+        with opened(self.directory, **overrides) as installation:
+            yield installation
+
+    # --- what is said ---
+
+    def say(self, en: str, sv: str) -> str:
+        return sv if self.language == "sv" else en
+
+    def show_rows(self, rows: Sequence[Mapping[str, Any]], *columns: str) -> None:
+        """A list: as JSON with everything, as a table with the columns named."""
+        if self.as_json:
+            self.show_json([dict(row) for row in rows])
+        else:
+            from ombud.cli import tables
+
+            tables.show_rows(rows, columns, self.language)
+
+    def show_one(self, values: Mapping[str, Any]) -> None:
+        """One thing with its values."""
+        if self.as_json:
+            self.show_json(dict(values))
+        else:
+            from ombud.cli import tables
+
+            tables.show_one(values, self.language)
+
+    def show_done(self, values: Mapping[str, Any], en: str, sv: str) -> None:
+        """What was done: as JSON the values, for a person the sentence."""
+        if self.as_json:
+            self.show_json(dict(values))
+        else:
+            click.echo(self.say(en, sv))
+
+    def show_json(self, value: object) -> None:
+        click.echo(json.dumps(value, ensure_ascii=False, default=_plain))
+
+    def confirm(self, yes: bool, en: str, sv: str) -> None:
+        """Ask before something that cannot be undone at once; `--yes` has answered already. Ends the command on a no."""
+        if not yes:
+            click.confirm(self.say(en, sv), abort=True, err=True)
+
+    def report(self, error: OmbudError) -> None:
+        """Say on stderr what went wrong."""
+        if self.as_json:
+            problem = {
+                "code": error.code,
+                "title": error.code.replace("_", " ").capitalize(),
+                "detail": error.text(self.language),
+                "retryable": isinstance(error, TryLater),
+            }
+            click.echo(json.dumps({"error": problem}, ensure_ascii=False), err=True)
+        else:
+            click.secho(f"✖ {error.text(self.language)}", fg="red", err=True)
+
+
+def session_of(ctx: click.Context) -> Session:
+    return ctx.ensure_object(Session)
+
+
+def _plain(value: object) -> object:
+    """What JSON has no word for: moments in UTC as the API writes them, sets in order."""
+    from datetime import UTC, datetime
+
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    return str(value)
+
+
+def _log_to_stderr() -> None:
+    """What a command prints is its answer, and may be read by a program: warnings go to the other stream."""
+    import logging
+
+    import structlog
+
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        # Asked for at each line: whoever runs commands inside another program changes the stream between them.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )
+
+
+# --- options and commands --------------------------------------------------------------------------------------------
+
+
+def _set(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def callback(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+        if value is not None:
+            setattr(session_of(ctx), name, value)
+
+    return callback
+
+
+def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is None:
+        return
+    try:
+        parse_moment(value)
+    except ValueError as error:
+        raise click.BadParameter("write it as 2024-06-01T00:00, with an offset if it is not Stockholm time") from error
+    session_of(ctx).at = value
+
+
+def global_options(*, inner: bool = False) -> list[click.Parameter]:
+    """The options of every command. `inner`: as they may stand after a noun or a verb, where the help does not repeat them."""
+
+    def option(*names: str, **more: Any) -> click.Option:
+        return click.Option(names, expose_value=False, hidden=inner, **more)
+
+    return [
+        option(
+            "--dir", metavar="DIR", type=click.Path(file_okay=False, path_type=Path), callback=_set("directory"),
+            envvar=None if inner else "OMBUD_DIR", help="The installation; the default is here, or OMBUD_DIR.",
+        ),
+        option(
+            "--json/--table", default=None, callback=_set("json"),
+            help="Answer as JSON or as tables; JSON is the default when the output is not a terminal.",
+        ),
+        option("--lang", type=click.Choice(["sv", "en"]), callback=_set("language"), help="The language of what is said to people."),
+        option("--at", metavar="MOMENT", callback=_moment, help="Turn the clock, such as 2024-06-01T00:00 (Stockholm time)."),
+    ]  # fmt: skip
+
+
+class Command(click.Command):
+    """A command that takes the global options too."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += global_options(inner=True)
+
+
+class Group(click.Group):
+    """A noun; its verbs are Commands."""
+
+    command_class = Command
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.params:
+            self.params += global_options(inner=True)
+
+
+@contextmanager
+def changing(database: Database, *, dry_run: bool = False) -> Iterator[Transaction]:
+    """A writing transaction; a dry run takes everything back at its end."""
+    try:
+        with database.write() as tx:
+            yield tx
+            if dry_run:
+                raise _TakeBack
+    except _TakeBack:
+        pass
+
+
+class _TakeBack(Exception):
+    pass
+
+
+def dry_run_option(function: F) -> F:
+    return click.option("--dry-run", is_flag=True, help="Only tell what would be done.")(function)
+
+
+def yes_option(function: F) -> F:
+    return click.option("--yes", is_flag=True, help="Do not ask.")(function)

@@ -1,0 +1,263 @@
+"""Puts the parts together, starts and stops them; the only file that knows them all."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from ombud import maillog, metrics, queue
+from ombud.accounts import Sender, load_directory
+from ombud.clock import Clock
+from ombud.db import GroupCommit, Transaction
+from ombud.db.listen import Listener
+from ombud.db.snapshot import Snapshot
+from ombud.delivery import Delivery
+from ombud.delivery.schedule import AFTER_UNKNOWN
+from ombud.dns import Resolver
+from ombud.domains import load_key_ring, load_ownership
+from ombud.errors import Misconfigured, TryLater
+from ombud.installation import Installation
+from ombud.mail.address import Address
+from ombud.providers import PROVIDERS
+from ombud.providers.provider import Provider, Surroundings
+from ombud.routing import Route, load_facts, route_secret
+from ombud.smtp import SubmissionDoor
+from ombud.smtp.certificate import make_certificate
+from ombud.submission import Submission, Submissions, forget_older
+from ombud.web import HttpDoor, Web, create_app
+
+log = structlog.get_logger("ombud.service")
+
+BEATS_A_LEASE = 4  # so that three may be missed before a lease is lost
+RECOVER_EVERY = 5.0
+FORGET_EVERY = 3600.0
+
+
+class Service:
+    """One process of an installation: both doors, delivery, and the small jobs that keep them going.
+
+    `await start()`, then wait for whatever ends it, then `await stop()`.
+    """
+
+    def __init__(self, installation: Installation) -> None:
+        self.installation = installation
+        self.settings, self.database, self.clock = installation.settings, installation.database, installation.clock
+        self.group = GroupCommit(self.database)
+        self.directory = Snapshot(load_directory)
+        self.ownership = Snapshot(load_ownership)
+        self.facts = Snapshot(load_facts)
+        self.ring = Snapshot(lambda tx: load_key_ring(tx, installation.seal))
+        self._resolver = Resolver(self.settings.delivery.dns_servers)
+        self.delivery = Delivery(
+            self.settings, self.database, self.group, self.clock, self.facts, self.ownership, self.ring, self._provider
+        )
+        self.submissions = Submissions(
+            self.settings,
+            self.database,
+            self.group,
+            self.clock,
+            self.directory,
+            self.ownership,
+            self.facts,
+            self.delivery.wake,
+        )
+        self.smtp = SubmissionDoor[Sender](
+            self.settings.smtp,
+            self.settings.service.name,
+            self._tls_files(),
+            authenticate=self._authenticate,
+            submit=self._submit,
+        )
+        self.http = HttpDoor(self.settings.http, create_app(self._web()))
+        self._tasks: list[asyncio.Task[None]] = []
+        self._listener: Listener | None = None
+        self._last_refresh = 0.0
+
+    async def start(self) -> None:
+        """Come up: what earlier processes left is taken back before anything new is taken in. Raises Misconfigured."""
+        # More, shorter turns for the threads: a signer that waits for its turn keeps a whole core idle.
+        sys.setswitchinterval(0.0005)
+        loop = asyncio.get_running_loop()
+        self._refresh()
+        self.group.start()
+        await self._beat()
+        await self._recover(alone=not self.database.postgres)
+        if self.database.postgres:
+            self._listener = Listener(self.database, partial(_call_on, loop, self.delivery.wake))
+            self._listener.start()
+        if self.settings.delivery.workers:
+            self._spawn(self.delivery.run())
+        self._spawn(self._every(1.0, self._look_around))
+        self._spawn(self._every(self.settings.delivery.lease_seconds / BEATS_A_LEASE, self._beat))
+        self._spawn(self._every(RECOVER_EVERY, self._recover))
+        self._spawn(self._every(FORGET_EVERY, self._forget))
+        await self.smtp.start()
+        await self.http.start()
+        log.info(
+            "started",
+            database=self.database.version(),
+            smtp=self.smtp.starttls_port,
+            smtps=self.smtp.tls_port,
+            http=self.http.port,
+        )
+
+    async def stop(self, grace: float = 10.0) -> None:
+        """Go down: close the doors, let what is under way finish for `grace` seconds, keep every outcome that is known."""
+        await asyncio.gather(self.smtp.stop(grace), self.http.stop(grace))
+        if self.settings.delivery.workers:
+            await self.delivery.stop(grace)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._listener:
+            await asyncio.to_thread(self._listener.stop)
+        await asyncio.to_thread(self.group.stop)
+        log.info("stopped")
+
+    def reload(self) -> None:
+        """Read the certificates again (SIGHUP)."""
+        self.smtp.reload_certificate()
+
+    def not_ready(self) -> list[str]:
+        """What keeps this process from serving; empty when nothing does."""
+        missing = []
+        if time.monotonic() - self._last_refresh > 15:
+            missing.append("database")
+        if any(task.done() for task in self._tasks):
+            missing.append("jobs")
+        return missing
+
+    # --- what the doors are given ---
+
+    async def _authenticate(self, user: str, password: str, peer: str, /) -> Sender:
+        return self.submissions.authenticate(user, password)
+
+    async def _submit(
+        self, sender: Sender, mail_from: Address | None, recipients: tuple[Address, ...], content: bytes, /,
+        *, utf8: bool, peer: str, tls: str, helo: str,
+    ) -> str:  # fmt: skip
+        receipt = await self.submissions.submit(sender, Submission(mail_from, recipients, content, "smtp", peer))
+        return receipt.id
+
+    def _web(self) -> Web:
+        return Web(
+            submissions=self.submissions, database=self.database, group=self.group, clock=self.clock, facts=self.facts,
+            directory=self.directory, settings=self.settings, healthy=self.not_ready, metrics=lambda: metrics.text(self),
+        )  # fmt: skip
+
+    def _tls_files(self) -> tuple[Path, Path]:
+        smtp = self.settings.smtp
+        if smtp.certificate and smtp.key:
+            return smtp.certificate, smtp.key
+        return make_certificate(self.installation.directory, self.settings.service.name)
+
+    # --- what delivery is given ---
+
+    def _provider(self, route: Route) -> Provider:
+        if route.provider not in PROVIDERS:
+            raise Misconfigured(reason=f"route {route.slug}: there is no provider {route.provider}")
+        with self.database.read() as tx:
+            secret = route_secret(tx, self.installation.seal, route.slug)
+        delivery = self.settings.delivery
+        settings = dict(route.settings)
+        if route.provider == "smtp":
+            settings = {
+                "ca_file": str(delivery.ca_file or ""),
+                "bind": delivery.bind_address,
+                "connections": route.limits.connections,
+                **settings,
+            }
+        around = Surroundings(self._resolver.addresses, self.settings.service.name)
+        return PROVIDERS[route.provider].make(settings, secret, around)
+
+    # --- jobs ---
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        self._tasks.append(asyncio.ensure_future(work))
+
+    async def _every(self, seconds: float, job: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await job()
+            except TryLater as error:  # the database is away; the next time may find it back
+                log.warning("job_failed", job=job.__name__, error=error.code)
+
+    async def _look_around(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(None, self._refresh)
+
+    def _refresh(self) -> None:
+        """Read again what is kept in memory, if it has changed; see how much room the disk has."""
+        for snapshot in (self.directory, self.ownership, self.facts, self.ring):
+            snapshot.refresh(self.database)
+        self.submissions.look_at_disk()
+        self._last_refresh = time.monotonic()
+
+    async def _beat(self) -> None:
+        await self.group.run(_beat_all, (self.delivery.worker, self.settings.delivery.lease_seconds))
+
+    async def _recover(self, *, alone: bool = False) -> None:
+        resend = AFTER_UNKNOWN if self.settings.delivery.unknown == "resend" else None
+        taken = await self.group.run(_recover_all, (self.delivery.worker if alone else None, self.clock, resend))
+        if taken:
+            maillog.recovered(taken)
+            self.delivery.wake()
+
+    async def _forget(self) -> None:
+        await self.group.run(_forget_all, (timedelta(days=self.settings.limits.idempotency_days), self.clock))
+
+
+def _call_on(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    loop.call_soon_threadsafe(call)
+
+
+def _beat_all(tx: Transaction, beats: Sequence[tuple[str, int]]) -> list[None]:
+    for worker, seconds in beats:
+        queue.beat(tx, worker, seconds)
+    return [None] * len(beats)
+
+
+def _recover_all(tx: Transaction, pieces: Sequence[tuple[str | None, Clock, timedelta | None]]) -> list[int]:
+    return [queue.recover(tx, clock.now(), resend, all_but=alone) for alone, clock, resend in pieces]
+
+
+def _forget_all(tx: Transaction, pieces: Sequence[tuple[timedelta, Clock]]) -> list[int]:
+    return [forget_older(tx, than, clock.now()) for than, clock in pieces]
+
+
+@contextmanager
+def alone(installation: Installation) -> Iterator[None]:
+    """On SQLite there is one service process; a second is refused. On PostgreSQL there may be any number. Raises Misconfigured."""
+    if installation.database.postgres:
+        yield
+        return
+    with (installation.directory / "serve.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise Misconfigured(reason="another `ombud serve` runs here; on SQLite there can be only one") from error
+        yield
+
+
+async def serve(
+    installation: Installation, until: asyncio.Event, started: Callable[[Service], None] | None = None
+) -> None:
+    """Run the service until the event is set."""
+    with alone(installation):
+        service = Service(installation)
+        await service.start()
+        if started:
+            started(service)
+        try:
+            await until.wait()
+        finally:
+            await service.stop()

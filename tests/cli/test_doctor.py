@@ -1,0 +1,156 @@
+"""`ombud doctor`: what is wrong is found, told with what to do, and ends with 3."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ombud.seal import load_or_make
+
+ROUTE = """
+[[routes]]
+slug = "ut"
+provider = "smtp"
+settings = {{ host = "127.0.0.1", port = {port}, tls = "none"{more} }}
+password = "{password}"
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[int]:
+    """A server that greets, and takes no log-in; enough for a doctor."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=_serve, args=(listener,), daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+
+
+def _serve(listener: socket.socket) -> None:
+    answers = {
+        b"EHLO": b"250-here\r\n250 AUTH PLAIN\r\n",
+        b"AUTH": b"535 5.7.8 who are you\r\n",
+        b"QUIT": b"221 bye\r\n",
+    }
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        with connection, connection.makefile("rb") as lines:
+            connection.sendall(b"220 here\r\n")
+            for line in lines:
+                connection.sendall(answers[line[:4]])
+
+
+def small(bare: Any, tmp_path: Path, port: int, user: str = "") -> Any:
+    more, password = (f', user = "{user}"', "hemligt") if user else ("", "")
+    (tmp_path / "small.toml").write_text(ROUTE.format(port=port, more=more, password=password))
+    bare("apply", tmp_path / "small.toml")
+    return bare
+
+
+def wrong(said: Any) -> dict[str, dict[str, Any]]:
+    return {one["check"]: one for one in said.json["checks"] if not one["ok"]}
+
+
+def test_a_sound_installation_is_told_to_be_one(bare: Any, tmp_path: Path, server: int) -> None:
+    said = small(bare, tmp_path, server)("doctor")
+    assert said.json["ok"] is True
+    assert {one["check"] for one in said.json["checks"]} >= {
+        "directory",
+        "master key",
+        "database",
+        "disk",
+        "clock",
+        "route ut",
+    }
+    connected = bare("doctor", "--connect")
+    assert [one["found"] for one in connected.json["checks"] if one["check"] == "route ut"] == [
+        f"127.0.0.1[127.0.0.1]:{server} none"
+    ]
+    table = bare("doctor", "--table", "--lang", "sv").out
+    assert "✔" in table
+    assert "✖" not in table
+
+
+def test_a_server_that_does_not_take_us_is_told_with_its_words(bare: Any, tmp_path: Path, server: int) -> None:
+    small(bare, tmp_path, server, user="me")
+    assert bare("doctor").json["ok"] is True, "it is only asked when that is asked for"
+    found = wrong(bare("doctor", "--connect", code=3))
+    assert "535 5.7.8 who are you" in found["route ut"]["found"]
+    assert found["route ut"]["advice"]
+
+
+def test_a_server_that_is_not_there_is_told(bare: Any, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    assert "no connection" in wrong(small(bare, tmp_path, port)("doctor", "--connect", code=3))["route ut"]["found"]
+
+
+def test_no_installation_at_all_is_told_and_none_is_made(bare: Any) -> None:
+    found = wrong(bare("doctor", code=3))
+    assert set(found) == {"directory", "master key"}
+    assert not bare.directory.exists()
+    assert "✖" in bare("doctor", "--table", code=3).out
+
+
+def test_a_key_that_others_can_read_is_told(ombud: Any) -> None:
+    (ombud.directory / "master.key").chmod(0o644)
+    assert wrong(ombud("doctor", code=3))["master key"]["advice"].startswith("chmod 600 ")
+
+
+def test_a_setting_that_does_not_exist_is_told(ombud: Any) -> None:
+    (ombud.directory / "ombud.toml").write_text("[smtp]\nprot = 1\n")
+    assert "smtp.prot" in wrong(ombud("doctor", code=3))["settings"]["found"]
+
+
+@pytest.fixture
+def offline(ombud: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The example's installation, with a name server that knows nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+        listener.bind(("127.0.0.1", 0))
+        thread = threading.Thread(target=_fail, args=(listener,), daemon=True)
+        thread.start()
+        monkeypatch.setenv("OMBUD_DELIVERY__DNS_SERVERS", f'["127.0.0.1:{listener.getsockname()[1]}"]')
+        yield ombud
+        listener.sendto(b"", listener.getsockname())
+        thread.join(5)
+
+
+def _fail(listener: socket.socket) -> None:
+    while query := (asked := listener.recvfrom(512))[0]:
+        listener.sendto(
+            query[:2] + b"\x81\x82" + query[4:], asked[1]
+        )  # the question again, with SERVFAIL (RFC 1035 4.1.1)
+
+
+def test_the_master_key_of_another_installation_is_told(offline: Any) -> None:
+    (offline.directory / "master.key").unlink()
+    load_or_make(offline.directory / "master.key")
+    assert "master.key" in wrong(offline("doctor", code=3))["secrets"]["advice"]
+
+
+def test_a_name_server_that_does_not_answer_is_told_as_that(offline: Any) -> None:
+    found = wrong(offline("doctor", code=3))
+    assert set(found) == {"route underleverantor", "route egen-server", "route mailgun-eu", "route eken-egen"}
+    assert all("delivery.dns_servers" in one["advice"] for one in found.values())
+
+
+def test_a_domain_that_should_be_signed_for_and_has_no_key_is_told(offline: Any) -> None:
+    offline("routes", "assign", "mailgun-eu", "--customer", "norrvik")
+    assert wrong(offline("doctor", code=3))["signing"]["found"] == "norrvik.example"
+
+
+def test_a_full_disk_and_a_bad_certificate_are_told(offline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMBUD_SERVICE__MIN_FREE", str(2**60))
+    monkeypatch.setenv("OMBUD_SMTP__CERTIFICATE", str(offline.directory / "nothing.pem"))
+    found = wrong(offline("doctor", code=3))
+    assert "service.min_free" in found["disk"]["advice"]
+    assert "certificate" in found
