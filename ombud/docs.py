@@ -217,12 +217,13 @@ def _transitions() -> str:
 @maker("events")
 def _events() -> str:
     meanings, said = members(State), members(What)
-    becomes = {what: now for (_, what), now in TABLE.items()}
+    becomes: dict[What, dict[State, str]] = {}
+    for (_, what), now in TABLE.items():
+        becomes.setdefault(what, {})[now] = f"`{now}`"
     rows = [("`accepted`", "the message", "", "the message was taken in, and is safe")]
     for what, event in EVENTS.items():
-        state = becomes[what]
-        happened = said[what.name] if said[what.name][:1].isalpha() else meanings[state.name]
-        rows.append((f"`{event}`", "a recipient", f"`{state}`", happened))
+        happened = said[what.name] if said[what.name][:1].isalpha() else meanings[next(iter(becomes[what])).name]
+        rows.append((f"`{event}`", "a recipient", ", ".join(becomes[what].values()), happened))
     return table(("event", "of", "the state then", "what happened"), rows)
 
 

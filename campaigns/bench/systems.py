@@ -166,9 +166,10 @@ def _set_up(installation: Installation, sink_port: int, keys: Path) -> tuple[str
         assert route
         assign(tx, None, directory.product(PRODUCT).id, route.id, now)
         credential = create_credential(tx, directory.product(PRODUCT), None, Mode.LIVE, now)
-        for key in (key for domain in DOMAINS for key in load_key_ring(tx, seal).of(domain)):
-            (keys / f"{key.domain}.pem").write_bytes(to_pem(key))
-            (keys / f"{key.domain}.txt").write_text(dns_record(key))
+        ring = load_key_ring(tx, seal)
+    for key in (key for domain in DOMAINS for key in ring.of(domain)):
+        (keys / f"{key.domain}.pem").write_bytes(to_pem(key))
+        (keys / f"{key.domain}.txt").write_text(dns_record(key))
     return f"{credential.handle}:{credential.secret}", credential.api_key
 
 

@@ -16,9 +16,9 @@ from campaigns.crash import killpoints
 from campaigns.crash.campaign import Figures, Plan, run
 from campaigns.crash.seeded import FAULTS, SHOWS_IN
 
-CONTROL_KILLS = 12
+KILLS, CONTROL_KILLS = 200, 12
 _COLUMNS = (
-    "database", "fault", "kills", "acknowledged", "lost", "duplicates", "labelled", "unlabelled", "unknown", "twice", "altered",
+    "database", "fault", "nodes", "kills", "acknowledged", "lost", "duplicates", "labelled", "unlabelled", "unknown", "twice", "altered",
     "quarantined", "violations", "seconds", "ok",
 )  # fmt: skip
 
@@ -27,9 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was started is ended
     if wanted.kill_points:
-        return _show(
-            [killpoints.run(wanted.dir / "points", wanted.most, wanted.seed, _say).as_json()], killpoints.COLUMNS
-        )
+        figures = killpoints.run(wanted.dir / "points", wanted.most, wanted.seed, _say)
+        return _show([one.as_json() for one in figures], killpoints.COLUMNS)
     if wanted.control:
         return _show(list(_controls(wanted)), _COLUMNS)
     return _show(list(_campaigns(wanted)), _COLUMNS)
@@ -38,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m campaigns.crash", description=__doc__)
     parser.add_argument("--database", choices=["sqlite", "postgresql", "both"], default="both")
-    parser.add_argument("--kills", type=int, help=f"how many on each database (200; of a control: {CONTROL_KILLS})")
+    parser.add_argument("--kills", type=int, help=f"how many on each database ({KILLS}; in a control {CONTROL_KILLS})")
+    parser.add_argument("--nodes", type=int, default=1, help="service processes on the one PostgreSQL database")
     parser.add_argument("--seconds", type=float, default=3600.0, help="begin no kill after so long on each database")
     parser.add_argument("--rate", type=float, default=40.0, help="calls a second")
     parser.add_argument("--seed", type=int, default=1, help="of the moments of the kills, and of the messages")
@@ -60,7 +60,7 @@ def _campaigns(wanted: argparse.Namespace) -> Iterator[dict[str, Any]]:
         yield _one(wanted, "sqlite", "").as_json()
     if wanted.database in ("postgresql", "both"):
         with _postgres() as url:
-            yield _one(wanted, "postgresql", url()).as_json()
+            yield _one(wanted, "postgresql", url(), nodes=wanted.nodes).as_json()
 
 
 def _controls(wanted: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -71,13 +71,13 @@ def _controls(wanted: argparse.Namespace) -> Iterator[dict[str, Any]]:
         yield {**figures, "fault": fault, "ok": figures[SHOWS_IN[fault]] > 0}
 
 
-def _one(wanted: argparse.Namespace, name: str, database: str, fault: str = "") -> Figures:
+def _one(wanted: argparse.Namespace, name: str, database: str, fault: str = "", nodes: int = 1) -> Figures:
     directory = (wanted.dir / name).resolve()
     shutil.rmtree(directory, ignore_errors=True)
-    return run(
-        Plan(directory, wanted.kills or 200, wanted.seconds, wanted.rate, wanted.seed, database=database, fault=fault),
-        _say,
-    )
+    plan = Plan(
+        directory, wanted.kills or KILLS, wanted.seconds, wanted.rate, wanted.seed, database=database, fault=fault, nodes=nodes
+    )  # fmt: skip
+    return run(plan, _say)
 
 
 @contextmanager

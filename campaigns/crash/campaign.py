@@ -44,6 +44,7 @@ class Plan:
     seed: int = 1
     verify_every: int = 20
     database: str = ""  # a PostgreSQL address; "": SQLite in the directory
+    nodes: int = 1  # processes on the database; SQLite has one
     fault: str = ""  # a fault of campaigns.crash.seeded to build in
 
 
@@ -53,6 +54,7 @@ class Figures:
 
     database: str
     seed: int
+    nodes: int = 1
     kills: int = 0
     starting: int = 0  # kills that hit while the service was coming up
     verdict: Verdict = field(default_factory=Verdict)
@@ -86,19 +88,19 @@ class Figures:
 def run(plan: Plan, say: Callable[[str], None]) -> Figures:
     """Run it; everything that was started is ended when this returns."""
     begun = time.monotonic()
-    figures = Figures("postgresql" if plan.database else "sqlite", plan.seed, most_open=MOST_OPEN)
+    figures = Figures("postgresql" if plan.database else "sqlite", plan.seed, plan.nodes, most_open=MOST_OPEN)
     plan.directory.mkdir(parents=True, exist_ok=True)
     with sink(plan.directory, plan.seed) as port:
         house = House(plan.directory / "ombud", plan.database, command=_command(plan))
         house.set_up(port)
+        houses = [house, *(house.twin(plan.directory / f"ombud{n}") for n in range(2, plan.nodes + 1))]
         try:
-            with _injector(plan, house, figures):
-                _kill_and_restart(plan, house, figures, begun, say)
+            with _injector(plan, houses, figures):
+                _kill_and_restart(plan, houses, figures, begun, say)
             if not figures.faults:
                 run_dry(house, figures, say)
         finally:
-            if code := house.stop():
-                figures.faults.append(f"the last stop ended with {code}")
+            figures.faults += [f"the last stop ended with {code}" for one in houses if (code := one.stop())]
     figures.violations += house.verify()
     figures.give_verdict(plan.directory, house)
     figures.seconds = round(time.monotonic() - begun, 1)
@@ -128,9 +130,9 @@ def sink(directory: Path, seed: int, port: int = 0) -> Iterator[int]:
 
 
 @contextmanager
-def _injector(plan: Plan, house: House, figures: Figures) -> Iterator[None]:
+def _injector(plan: Plan, houses: Sequence[House], figures: Figures) -> Iterator[None]:
     """Load for as long as the block runs; afterwards the service must be up, since what has a key is sent until it is answered."""
-    with start_injector(plan.directory, house, plan.seed, plan.rate) as process:
+    with start_injector(plan.directory, houses, plan.seed, plan.rate) as process:
         try:
             yield
             if not figures.faults:
@@ -145,13 +147,11 @@ def _injector(plan: Plan, house: House, figures: Figures) -> Iterator[None]:
 
 
 def start_injector(
-    directory: Path, house: House, seed: int, rate: float, most: int = 0, *, plain: bool = False
+    directory: Path, houses: Sequence[House], seed: int, rate: float, most: int = 0, *, plain: bool = False
 ) -> subprocess.Popen[bytes]:
     """An injector that writes to `injector.ledger`. It ends after `most` calls, or when its stdin is closed."""
-    load = Load(
-        str(directory / "injector.ledger"), seed, rate, house.ports["starttls"], house.ports["tls"], house.ports["http"],
-        house.ca_file, house.senders, most, plain,
-    )  # fmt: skip
+    nodes, first = [house.ports for house in houses], houses[0]
+    load = Load(str(directory / "injector.ledger"), seed, rate, nodes, first.ca_file, first.senders, most, plain)
     with (directory / "injector.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "campaigns.crash.injector"], cwd=ROOT, stdin=subprocess.PIPE, stderr=log
@@ -165,29 +165,36 @@ def start_injector(
 # --- killing -------------------------------------------------------------------------------------------------------
 
 
-def _kill_and_restart(plan: Plan, house: House, figures: Figures, begun: float, say: Callable[[str], None]) -> None:
-    """Kill it so many times, and leave it running."""
-    chance, up_in = random.Random(plan.seed), 0.0
+def _kill_and_restart(
+    plan: Plan, houses: Sequence[House], figures: Figures, begun: float, say: Callable[[str], None]
+) -> None:
+    """Kill one so many times, each time another one or the same, and leave all of them running."""
+    chance, up_in, next_one = random.Random(plan.seed), 0.0, houses[0]
+    if not all(house.start() for house in houses[1:]):
+        figures.faults.append("the first start failed; see serve.log")
+        return
     while figures.kills < plan.kills and time.monotonic() - begun < plan.seconds:
         while_starting = up_in > 0 and chance.random() < WHILE_STARTING
         started = time.monotonic()
         if while_starting:
-            house.start(wait=False)
+            next_one.start(wait=False)
             time.sleep(up_in * chance.uniform(*STARTING_PART))
-        elif house.start():
+        elif next_one.start():
             up_in = time.monotonic() - started
             time.sleep(min(max(chance.expovariate(1 / MEAN), SHORTEST), LONGEST))
         else:
-            figures.faults.append(f"start {figures.kills + 1} failed; see ombud/serve.log")
+            figures.faults.append(f"start {figures.kills + 1} failed; see {next_one.directory.name}/serve.log")
             return
-        house.kill()
+        if not while_starting:
+            next_one = chance.choice(houses)
+        next_one.kill()
         figures.kills += 1
         figures.starting += while_starting
         if figures.kills % plan.verify_every == 0:
-            figures.violations += house.verify()
+            figures.violations += houses[0].verify()
             say(f"{figures.database}: {figures.kills} of {plan.kills} kills")
-    if not house.start():
-        figures.faults.append("the last start failed; see ombud/serve.log")
+    if not next_one.start():
+        figures.faults.append("the last start failed; see serve.log")
 
 
 # --- the end -------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,14 @@ class House:
                 create_key(tx, seal, domain, "om1", "ed25519-sha256", now)
                 made = create_credential(tx, product, customer, Mode.LIVE, now, "the crash campaign")
                 self.senders.append(Sender(customer.slug, f"avi@{domain}", made.handle, made.secret, made.api_key))
+
+    def twin(self, directory: Path) -> House:
+        """Another process on the same database, with a directory and ports of its own."""
+        other = replace(self, directory=directory, service=None)
+        other.make_directory()
+        for name in ("master.key", "smtp-cert.pem", "smtp-key.pem"):
+            shutil.copy(self.directory / name, directory / name)
+        return other
 
     def make_directory(self) -> None:
         """The directory with its settings, and nothing else."""

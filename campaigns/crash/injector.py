@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,7 @@ class Load:
     ledger: str
     seed: int
     rate: float  # calls a second, of all customers together
-    starttls_port: int
-    tls_port: int
-    http_port: int
+    nodes: list[dict[str, int]]  # the ports of each service process: http, starttls, tls
     ca_file: str
     senders: list[Sender]
     most: int = 0  # calls in all; 0: until it is told to end
@@ -145,6 +144,9 @@ class SmtpClient:
     sender: Sender
     _client: smtplib.SMTP | None = None
 
+    def __post_init__(self) -> None:
+        self._nodes = cycle(self.load.nodes)  # another one each time that it must connect anew
+
     def connect(self) -> bool:
         """Be connected and logged in, if that can be."""
         try:
@@ -177,13 +179,13 @@ class SmtpClient:
         return Refusal(mail.offer.token, f"{code} {words.decode('utf-8', 'replace')}")
 
     def _connected(self) -> smtplib.SMTP:
-        context = ssl.create_default_context(cafile=self.load.ca_file)
+        ports, context = next(self._nodes), ssl.create_default_context(cafile=self.load.ca_file)
         if self.sender.customer.endswith(("1", "3")):
             client: smtplib.SMTP = smtplib.SMTP_SSL(
-                "localhost", self.load.tls_port, "client.example", timeout=TIMEOUT, context=context
+                "localhost", ports["tls"], "client.example", timeout=TIMEOUT, context=context
             )
         else:
-            client = smtplib.SMTP("localhost", self.load.starttls_port, "client.example", timeout=TIMEOUT)
+            client = smtplib.SMTP("localhost", ports["starttls"], "client.example", timeout=TIMEOUT)
             client.starttls(context=context)
         client.login(self.sender.user, self.sender.password)
         return client
@@ -202,6 +204,9 @@ class HttpClient:
     sender: Sender
     _client: http.client.HTTPConnection | None = None
 
+    def __post_init__(self) -> None:
+        self._nodes = cycle(self.load.nodes)  # another one each time that it must connect anew
+
     def hand_in(self, mail: Mail) -> Ack | Refusal:
         try:
             status, words = self._call("/v1/messages/batch" if mail.offer.door == "batch" else "/v1/messages", mail)
@@ -215,15 +220,16 @@ class HttpClient:
         return Refusal(mail.offer.token, f"{status} {words}")
 
     def _call(self, path: str, mail: Mail) -> tuple[int, str]:
-        client = self._client = self._client or http.client.HTTPConnection(
-            "127.0.0.1", self.load.http_port, timeout=TIMEOUT
-        )
+        client = self._client = self._client or self._connected()
         headers = {
             "Authorization": f"Bearer {self.sender.api_key}", "Content-Type": "application/json", "Idempotency-Key": mail.offer.key,
         }  # fmt: skip
         client.request("POST", path, json.dumps(self._fields(mail)).encode(), headers)
         response = client.getresponse()
         return response.status, response.read().decode()
+
+    def _connected(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", next(self._nodes)["http"], timeout=TIMEOUT)
 
     def _fields(self, mail: Mail) -> dict[str, Any]:
         offer = mail.offer

@@ -97,11 +97,17 @@ def _flow(name: str, play: Play, directory: Path, most: int, seed: int, say: Cal
         inject = f"inject={point.call}:signal=SIGKILL:when={point.n}"
         one = play(place, ("strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={point.call}", "-e", inject))
         _note(figures, point, one)
-        say(f"{name}, {figures.tried}: {point}: {'survived' if one.clean else 'FAILED'}")
+        say(f"{name}, {figures.tried}: {point}: {_said(one)}")
         if one.clean:  # else it is left there to look at
             shutil.rmtree(place)
     figures.seconds = round(time.monotonic() - begun, 1)
     return figures
+
+
+def _said(one: Figures) -> str:
+    if not one.clean:
+        return "FAILED"
+    return "survived" if one.kills else "not reached"
 
 
 def _survey(play: Play, place: Path) -> list[Point]:
@@ -174,7 +180,7 @@ class _Mail:
         house = replace(self._template, directory=place / "ombud", prefix=strace, service=None)
         shutil.copytree(self._template.directory, house.directory)
         with sink(place, self._seed, self._sink_port), _kept_up(house, figures):
-            with start_injector(place, house, self._seed, RATE, CALLS, plain=True) as injector:
+            with start_injector(place, [house], self._seed, RATE, CALLS, plain=True) as injector:
                 try:
                     injector.wait(FLOW_WITHIN)
                 except subprocess.TimeoutExpired:

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 import click
-from sqlalchemy import select
 
 from ombud import queue
 from ombud.accounts import Directory, load_directory
@@ -18,7 +17,6 @@ from ombud.db import Database, Transaction
 from ombud.errors import NotFound
 from ombud.mail.encodedword import without_unsafe
 from ombud.queue import Filter, Happening, MessageView, RecipientView, Scope, State
-from ombud.queue.tables import event_table, message_table, recipient_table
 from ombud.routing import Facts, load_facts
 
 #: So many events are read again at each look: with several writers, one with a lower number may be committed later.
@@ -222,43 +220,16 @@ def _events(database: Database, scope: Scope, last: int, seconds: float | None) 
     """What happens from now on (and the `last` events before), oldest first, each once."""
     end = time.monotonic() + seconds if seconds is not None else None
     with database.read() as tx:
-        start = newest = _before_the_last(tx, scope, last)
+        start = newest = queue.event_before_last(tx, scope, last)
     seen: set[int] = set()
     while True:
         with database.read() as tx:
-            names, rows = Names(tx), _events_after(tx, scope, max(start, newest - _OVERLAP))
-        for row in rows:
-            if row.id not in seen:
-                yield _event(names, row)
-        seen = {row.id for row in rows}
+            names, events = Names(tx), queue.events_after(tx, scope, max(start, newest - _OVERLAP), _MOST_AT_A_LOOK)
+        for event in events:
+            if event.number not in seen:
+                yield names.happened(event)
+        seen = {event.number for event in events}
         newest = max(seen, default=newest)
         if end is not None and time.monotonic() >= end:
             return
         time.sleep(_LOOK_EVERY)
-
-
-def _event(names: Names, row: Any) -> dict[str, Any]:
-    event = names.event(Happening(row.at, row.type, row.address, row.data, None))
-    del event["route"]  # known by the attempt, which is not read here
-    return {"message": row.message_id, "customer": names.customer(row.customer_id), **event}
-
-
-def _before_the_last(tx: Transaction, scope: Scope, last: int) -> int:
-    """The number of the event before the `last` ones."""
-    numbers = (
-        select(event_table.c.id)
-        .join(message_table, message_table.c.id == event_table.c.message_id)
-        .where(*scope.where())
-    )
-    return tx.execute(numbers.order_by(event_table.c.id.desc()).offset(last).limit(1)).scalar() or 0
-
-
-def _events_after(tx: Transaction, scope: Scope, after: int) -> Sequence[Any]:
-    e, m, r = event_table.c, message_table.c, recipient_table.c
-    query = (
-        select(e.id, e.at, e.type, e.data, e.customer_id, e.message_id, r.address)
-        .join(message_table, m.id == e.message_id)
-        .outerjoin(recipient_table, r.id == e.recipient_id)
-        .where(e.id > after, *scope.where())
-    )
-    return tx.execute(query.order_by(e.id).limit(_MOST_AT_A_LOOK)).all()

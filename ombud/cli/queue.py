@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import click
-from sqlalchemy import select
 
 from ombud import queue
 from ombud.cli.messages import Names, read_id
@@ -17,7 +16,6 @@ from ombud.db import Transaction
 from ombud.errors import WrongState
 from ombud.installation import Installation
 from ombud.queue import Change, Filter, Scope, State, What, after
-from ombud.queue.tables import recipient_table
 
 #: Recipients changed in one transaction: the service's own commits wait for no longer than that takes.
 _AT_A_TIME = 500
@@ -41,14 +39,6 @@ def show(session: Session, customer: str | None, route: str | None, state: str |
     with session.opened() as installation, installation.database.read() as tx:
         names = Names(tx)
         wanted = (names.scope(customer, None).customer_id, names.route_id(route), state)
-        counts = [
-            one
-            for one in queue.count(tx)
-            if all(
-                want in (None, has)
-                for want, has in zip(wanted, (one.customer_id, one.route_id, one.state), strict=True)
-            )
-        ]
         rows = [
             {
                 "customer": names.customer(one.customer_id),
@@ -56,7 +46,8 @@ def show(session: Session, customer: str | None, route: str | None, state: str |
                 "state": one.state,
                 "recipients": one.recipients,
             }
-            for one in counts
+            for one in queue.count(tx)
+            if fits(wanted, (one.customer_id, one.route_id, one.state))
         ]
     session.show_rows(rows, "customer", "route", "state", "recipients")
 
@@ -74,50 +65,40 @@ class Chosen:
     state: State | None
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """What an operator can have happen, one after the other, and to recipients in which states."""
-
-    name: str
-    whats: tuple[What, ...]
-    reason: str | None
-    en: str
-    sv: str
-    unasked: tuple[State, ...]  # these states are meant when none is named
-    if_named: tuple[State, ...] = ()  # these only when --state names them
-
-    def states(self, named: State | None) -> list[State]:
-        return [
-            state
-            for state in (*self.unasked, *self.if_named)
-            if named == state or (named is None and state in self.unasked)
-        ]
-
-
 def _from(what: What) -> tuple[State, ...]:
     return tuple(state for state in State if after(state, what))
 
 
-HOLD = Operation(
-    "hold", (What.HOLD,), "held_by_operator", "Hold {} recipients?", "Håll {} mottagare?", _from(What.HOLD)
-)
-RELEASE = Operation(
-    "release",
-    (What.RELEASE,),
-    "released_by_operator",
-    "Release {} recipients?",
-    "Släpp {} mottagare?",
-    _from(What.RELEASE),
-)
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What an operator can have happen to recipients, and to those in which states."""
+
+    name: str
+    what: What
+    reason: str | None  # why it is where it is from then on; None: that does not change
+    en: str
+    sv: str
+    unasked: tuple[State, ...] = ()  # these states are meant when none is named; empty: all that it can happen in
+
+    def states(self, named: State | None) -> list[State]:
+        possible = _from(self.what)
+        if named:
+            return [named] if named in possible else []
+        return list(self.unasked or possible)
+
+
+HOLD = Operation("hold", What.HOLD, "held_by_operator", "Hold {} recipients?", "Håll {} mottagare?")
+RELEASE = Operation("release", What.RELEASE, "released_by_operator", "Release {} recipients?", "Släpp {} mottagare?")
 CANCEL = Operation(
-    "cancel", (What.CANCEL,), None, "Cancel {} recipients? They will never get it.", "Avbryt {} mottagare? De får det aldrig.",
-    _from(What.CANCEL),
+    "cancel", What.CANCEL, None, "Cancel {} recipients? They will never get it.", "Avbryt {} mottagare? De får det aldrig."
 )  # fmt: skip
-# Due now instead of later. Where the answer to the last try was lost the recipient may have it already: only if asked for.
+# Only if asked for: where the answer to the last try was lost the recipient may have it already, and what waits for a moment
+# that the sender has chosen is not late.
 RETRY = Operation(
-    "retry", (What.HOLD, What.RELEASE), "retried_by_operator", "Try {} recipients now?", "Försök {} mottagare nu?",
-    (State.DEFERRED,), (State.UNKNOWN,),
+    "retry", What.RETRY, None, "Try {} recipients now?", "Försök {} mottagare nu?", unasked=(State.DEFERRED,)
 )  # fmt: skip
+#: What goes on at once.
+_AT_ONCE = {What.RELEASE, What.RETRY}
 
 
 def _choice(function: F) -> F:
@@ -174,7 +155,7 @@ def cancel(session: Session, /, dry_run: bool, yes: bool, **choice: Any) -> None
 def retry(session: Session, /, dry_run: bool, yes: bool, **choice: Any) -> None:
     """Try deferred recipients now instead of later.
 
-    Those of MESSAGE (which may be one recipient, `<message>-<n>`), or those that the options choose. With --state unknown: those for whom nobody knows whether the last try came through; they may get it twice.
+    Those of MESSAGE (which may be one recipient, `<message>-<n>`), or those that the options choose. With --state unknown: those for whom nobody knows whether the last try came through; they may get it twice. With --state waiting: those that wait for a moment that the sender chose.
     """
     _operate(session, RETRY, _chosen(**choice), dry_run, yes)
 
@@ -206,14 +187,9 @@ def _find(tx: Transaction, operation: Operation, chosen: Chosen) -> list[int]:
     names = Names(tx)
     message, n = read_id(chosen.message) if chosen.message else (None, None)
     view = queue.get_message(tx, Scope(), message) if message else None
+    wanted = Filter(route_id=names.route_id(chosen.route))
     scope, states = names.scope(chosen.customer, None), operation.states(chosen.state)
-    ids = queue.recipient_ids(tx, scope, Filter(), message, states, _MOST, n)
-    if chosen.route:
-        route = select(recipient_table.c.id).where(
-            recipient_table.c.route_id == names.route_id(chosen.route), recipient_table.c.state.in_(states)
-        )
-        takes_it = {row.id for row in tx.execute(route)}
-        ids = [number for number in ids if number in takes_it]
+    ids = queue.recipient_ids(tx, scope, wanted, message, states, _MOST, n)
     if view and not ids:
         raise WrongState(state=", ".join(sorted({one.state for one in view.recipients if n in (None, one.n)})))
     return ids
@@ -230,17 +206,11 @@ def _with_progress(session: Session, ids: Sequence[int]) -> Iterator[Sequence[in
 
 def _change(installation: Installation, operation: Operation, batches: Iterator[Sequence[int]]) -> Iterator[int]:
     """How many of each batch were changed."""
+    what, wait = operation.what, timedelta(0) if operation.what in _AT_ONCE else None
     for batch in batches:
         now = installation.clock.now()
         with installation.database.write() as tx:
-            for what in operation.whats:
-                changes = [
-                    Change(number, None, what, now, wait=_wait(what), reason=operation.reason) for number in batch
-                ]
-                changed = queue.change_all(tx, changes)
+            changes = [Change(number, None, what, now, wait=wait, reason=operation.reason) for number in batch]
+            changed = queue.change_all(tx, changes)
             tx.wake_others()
         yield sum(one.now is not None for one in changed)
-
-
-def _wait(what: What) -> timedelta | None:
-    return timedelta(0) if what is What.RELEASE else None

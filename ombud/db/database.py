@@ -41,6 +41,7 @@ class Transaction:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.dialect = connection.dialect
         self.postgres = connection.dialect.name == "postgresql"
 
     def execute(
@@ -48,6 +49,10 @@ class Transaction:
     ) -> CursorResult[Any]:
         """Run a statement; a list of values runs it once for each, in one go."""
         return self._connection.execute(statement, values)
+
+    def run_many(self, sql: str, rows: Sequence[Any]) -> int:
+        """Run SQL in the driver's own style for each row (see `Many`). Returns how many rows were changed."""
+        return self._connection.exec_driver_sql(sql, list(rows)).rowcount
 
     @cached_property
     def now(self) -> datetime:

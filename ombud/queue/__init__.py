@@ -2,6 +2,7 @@
 
 from ombud.queue.find import (
     Count,
+    Event,
     Filter,
     Happening,
     MessageView,
@@ -9,6 +10,8 @@ from ombud.queue.find import (
     Scope,
     content,
     count,
+    event_before_last,
+    events_after,
     get_message,
     list_messages,
     recipient_ids,
@@ -22,8 +25,9 @@ from ombud.queue.states import TABLE, State, What, after
 from ombud.queue.tables import Stream, customer_of, lane_of
 
 __all__ = [
-    "EVENTS", "TABLE", "Attempt", "Change", "Changed", "Count", "Filter", "Happening", "Lease", "Mail", "MessageView",
-    "NewMessage", "NewRecipient", "RecipientView", "Scope", "State", "Stream", "What", "after", "beat", "change_all",
-    "commit_sending", "content", "contents", "count", "customer_of", "get_message", "lane_of", "lease", "list_messages",
-    "mails", "next_due", "put", "recipient_ids", "recover", "routes_with_mail", "tally", "timeline",
+    "EVENTS", "TABLE", "Attempt", "Change", "Changed", "Count", "Event", "Filter", "Happening", "Lease", "Mail",
+    "MessageView", "NewMessage", "NewRecipient", "RecipientView", "Scope", "State", "Stream", "What", "after", "beat",
+    "change_all", "commit_sending", "content", "contents", "count", "customer_of", "event_before_last",
+    "events_after", "get_message", "lane_of", "lease", "list_messages", "mails", "next_due", "put", "recipient_ids",
+    "recover", "routes_with_mail", "tally", "timeline",
 ]  # fmt: skip

@@ -31,7 +31,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which messages: every part that is given must hold."""
+    """Which messages: every part that is given must hold, and one recipient be all that is said of a recipient."""
 
     state: State | None = None
     to: str | None = None
@@ -98,7 +98,10 @@ def list_messages(
 
     Without their recipients where those are not asked for: a page of batches has them by the hundred thousand; see `tally`.
     """
-    query = select(*_COLUMNS).where(*scope.where(), *_conditions(wanted)).order_by(_m.id.desc()).limit(limit + 1)
+    conditions = [*scope.where(), *_of_message(wanted)]
+    if of_recipient := _of_recipient(wanted):
+        conditions.append(exists().where(_r.message_id == _m.id, *of_recipient))
+    query = select(*_COLUMNS).where(*conditions).order_by(_m.id.desc()).limit(limit + 1)
     rows: Sequence[Any] = tx.execute(query.where(_m.id < before) if before else query).all()
     page = [row.id for row in rows[:limit]]
     by_message = _recipients(tx, page) if recipients else {}
@@ -142,6 +145,37 @@ def timeline(tx: Transaction, id: str, n: int | None = None) -> list[Happening]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of any message. Numbers grow, but with several writers one with a lower number may be committed later."""
+
+    number: int
+    message_id: str
+    customer_id: int
+    happening: Happening
+
+
+def events_after(tx: Transaction, scope: Scope, number: int, limit: int) -> list[Event]:
+    """What happened to all messages after the event of that number, oldest first. Without the routes of attempts."""
+    e = event_table.c
+    query = (
+        select(e.id, e.at, e.type, e.data, e.customer_id, e.message_id, _r.address)
+        .join(message_table, _m.id == e.message_id)
+        .outerjoin(recipient_table, _r.id == e.recipient_id)
+        .where(e.id > number, *scope.where())
+    )
+    return [
+        Event(row.id, row.message_id, row.customer_id, Happening(row.at, row.type, row.address, row.data, None))
+        for row in tx.execute(query.order_by(e.id).limit(limit))
+    ]
+
+
+def event_before_last(tx: Transaction, scope: Scope, last: int) -> int:
+    """The number of the event before the `last` ones; 0 when there is none."""
+    numbers = select(event_table.c.id).join(message_table, _m.id == event_table.c.message_id).where(*scope.where())
+    return tx.execute(numbers.order_by(event_table.c.id.desc()).offset(last).limit(1)).scalar() or 0
+
+
 def content(tx: Transaction, scope: Scope, id: str) -> bytes:
     """The bytes that were accepted. Raises NotFound."""
     query = select(body_table.c.content).join(message_table, _m.id == body_table.c.message_id)
@@ -175,11 +209,14 @@ def recipient_ids(
     limit: int,
     n: int | None = None,
 ) -> list[int]:
-    """The recipients that a change is about, oldest first; of the message, and the `n`th of it, where they are given."""
+    """The recipients that a change is about, oldest first: those that are themselves as wanted, in one of the states.
+
+    Of the message, and the `n`th of it, where they are given.
+    """
     query = (
         select(_r.id)
         .join(message_table, _m.id == _r.message_id)
-        .where(_r.state.in_(states), *scope.where(), *_conditions(wanted))
+        .where(_r.state.in_(states), *scope.where(), *_of_message(wanted), *_of_recipient(wanted))
         .order_by(_r.id)
         .limit(limit)
     )
@@ -187,17 +224,13 @@ def recipient_ids(
     return [row.id for row in tx.execute(query if n is None else query.where(_r.n == n))]
 
 
-def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
-    of_recipient: list[ColumnElement[bool]] = []
-    if wanted.state:
-        of_recipient.append(_r.state == wanted.state)
-    if wanted.to:
-        of_recipient.append(_r.address == wanted.to)
-    if wanted.route_id is not None:
-        of_recipient.append(_r.route_id == wanted.route_id)
+def _of_recipient(wanted: Filter) -> list[ColumnElement[bool]]:
+    asked = ((_r.state, wanted.state), (_r.address, wanted.to), (_r.route_id, wanted.route_id))
+    return [column == value for column, value in asked if value is not None]
+
+
+def _of_message(wanted: Filter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
-    if of_recipient:
-        conditions.append(exists().where(_r.message_id == _m.id, *of_recipient))
     if wanted.message_id:
         conditions.append(_m.message_id == wanted.message_id.strip("<>"))
     if wanted.tag:

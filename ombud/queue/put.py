@@ -9,9 +9,11 @@ from typing import Any
 
 from sqlalchemy import insert
 
-from ombud.db import Transaction
+from ombud.db import Many, Transaction
+from ombud.db.many import Row
+from ombud.queue.settle import add_events
 from ombud.queue.states import State
-from ombud.queue.tables import Stream, body_table, event_table, lane_of, message_table, recipient_table
+from ombud.queue.tables import Stream, body_table, lane_of, message_table, recipient_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,43 +52,46 @@ class NewMessage:
     expire_after: timedelta = timedelta(days=5)  # from the first try
 
 
+_MESSAGES = Many(
+    insert(message_table), "id", "customer_id", "product_id", "credential_id", "mode", "door", "peer", "stream", "mail_from",
+    "header_from", "message_id", "subject", "size", "personal", "needs_utf8", "tags", "metadata", "created_at",
+)  # fmt: skip
+_BODIES = Many(insert(body_table), "message_id", "content")
+_RECIPIENTS = Many(
+    insert(recipient_table), "message_id", "n", "customer_id", "address", "variables", "state", "reason", "route_id", "lane",
+    "due_at", "expires_at", "fence", "attempts", "crashes", "changed_at",
+)  # fmt: skip
+
+
 def put(tx: Transaction, messages: Sequence[NewMessage]) -> None:
     """Put messages in the queue, each with its `accepted` event."""
-    tx.execute(insert(message_table), [_message_row(message) for message in messages])
-    tx.execute(insert(body_table), [{"message_id": message.id, "content": message.content} for message in messages])
-    tx.execute(insert(recipient_table), [row for message in messages for row in _recipient_rows(message, tx.now)])
-    tx.execute(insert(event_table), [_accepted(message) for message in messages])
+    _MESSAGES.run(tx, [_message_row(message) for message in messages])
+    _BODIES.run(tx, [(message.id, message.content) for message in messages])
+    _RECIPIENTS.run(tx, [row for message in messages for row in _recipient_rows(message, tx.now)])
+    add_events(tx, [_accepted(message) for message in messages])
     tx.wake_others()
 
 
-def _message_row(message: NewMessage) -> dict[str, Any]:
-    return {
-        "id": message.id, "customer_id": message.customer_id, "product_id": message.product_id,
-        "credential_id": message.credential_id, "mode": message.mode, "door": message.door, "peer": message.peer,
-        "stream": message.stream, "mail_from": message.mail_from, "header_from": message.header_from,
-        "message_id": message.message_id, "subject": message.subject, "size": len(message.content),
-        "personal": message.personal, "needs_utf8": message.needs_utf8, "tags": list(message.tags),
-        "metadata": dict(message.metadata), "created_at": message.created_at,
-    }  # fmt: skip
+def _message_row(message: NewMessage) -> Row:
+    return (
+        message.id, message.customer_id, message.product_id, message.credential_id, message.mode, message.door, message.peer,
+        message.stream, message.mail_from, message.header_from, message.message_id, message.subject, len(message.content),
+        message.personal, message.needs_utf8, list(message.tags), dict(message.metadata), message.created_at,
+    )  # fmt: skip
 
 
-def _recipient_rows(message: NewMessage, now: datetime) -> list[dict[str, Any]]:
+def _recipient_rows(message: NewMessage, now: datetime) -> list[Row]:
     due, lane = now + message.wait, lane_of(message.customer_id, message.stream)
+    expires = due + message.expire_after
     return [
-        {
-            "message_id": message.id, "n": n, "customer_id": message.customer_id, "address": recipient.address,
-            "variables": recipient.variables, "state": recipient.state, "reason": recipient.reason,
-            "route_id": recipient.route_id, "lane": lane, "due_at": due if recipient.state == State.WAITING else None,
-            "expires_at": due + message.expire_after, "fence": 0, "worker": None, "attempts": 0, "crashes": 0,
-            "changed_at": message.created_at,
-        }
-        for n, recipient in enumerate(message.recipients)
+        (
+            message.id, n, message.customer_id, one.address, one.variables, one.state, one.reason, one.route_id, lane,
+            due if one.state is State.WAITING else None, expires, 0, 0, 0, message.created_at,
+        )
+        for n, one in enumerate(message.recipients)
     ]  # fmt: skip
 
 
-def _accepted(message: NewMessage) -> dict[str, Any]:
+def _accepted(message: NewMessage) -> Row:
     data = {"door": message.door, "recipients": len(message.recipients), "reason": message.recipients[0].reason}
-    return {
-        "at": message.created_at, "type": "accepted", "customer_id": message.customer_id, "message_id": message.id,
-        "recipient_id": None, "data": data,
-    }  # fmt: skip
+    return message.created_at, "accepted", message.customer_id, message.id, None, data

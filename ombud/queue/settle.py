@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, insert, null, select, update
 
-from ombud.db import Transaction
+from ombud.db import Many, Transaction
+from ombud.db.many import Row
 from ombud.mail.reply import Reply
 from ombud.queue.states import State, What, after
 from ombud.queue.tables import attempt_table, event_table, recipient_table
@@ -23,6 +24,7 @@ EVENTS = {
     What.EXPIRE: "expired",
     What.HOLD: "held",
     What.RELEASE: "released",
+    What.RETRY: "retried",
     What.CANCEL: "cancelled",
     What.SUPPRESS: "suppressed",
     What.QUARANTINE: "quarantined",
@@ -65,15 +67,26 @@ class Changed:
 
 
 _r = recipient_table.c
-_guarded = (
+_CHANGES = Many(
     update(recipient_table)
     .where(_r.id == bindparam("key"), _r.state == bindparam("was"), _r.fence == bindparam("held"))
     .values(
-        state=bindparam("state"), due_at=bindparam("due_at"), worker=bindparam("worker"), reason=bindparam("reason"),
-        route_id=bindparam("route_id"), attempts=bindparam("attempts"), crashes=bindparam("crashes"),
-        changed_at=bindparam("changed_at"),
-    )
+        state=bindparam("new_state"), due_at=bindparam("new_due_at"), worker=null(), reason=bindparam("new_reason"),
+        route_id=bindparam("new_route_id"), attempts=bindparam("new_attempts"), crashes=bindparam("new_crashes"),
+        changed_at=bindparam("new_changed_at"),
+    ),
+    "key", "was", "held", "new_state", "new_due_at", "new_reason", "new_route_id", "new_attempts", "new_crashes", "new_changed_at",
 )  # fmt: skip
+_ATTEMPTS = Many(
+    insert(attempt_table), "recipient_id", "n", "route_id", "started_at", "ended_at", "result", "code", "enhanced", "words",
+    "remote",
+)  # fmt: skip
+_EVENTS = Many(insert(event_table), "at", "type", "customer_id", "message_id", "recipient_id", "data")
+
+
+def add_events(tx: Transaction, rows: Sequence[Row]) -> None:
+    """Write events: at, type, customer, message, recipient (None: the whole message), data."""
+    _EVENTS.run(tx, rows)
 
 
 def change_all(tx: Transaction, changes: Sequence[Change]) -> list[Changed]:
@@ -82,9 +95,9 @@ def change_all(tx: Transaction, changes: Sequence[Change]) -> list[Changed]:
         return []
     rows = _hold(tx, [change.recipient_id for change in changes])
     results: list[Changed] = []
-    updates: list[dict[str, Any]] = []
-    attempts: list[dict[str, Any]] = []
-    events: list[dict[str, Any]] = []
+    updates: list[Row] = []
+    attempts: list[Row] = []
+    events: list[Row] = []
     for change in changes:
         row = rows.pop(change.recipient_id, None)  # popped: a second change of one recipient in a batch loses the race
         before = State(row.state) if row else None
@@ -98,12 +111,10 @@ def change_all(tx: Transaction, changes: Sequence[Change]) -> list[Changed]:
             attempts.append(_attempt_row(row, change, change.attempt))
         if name := EVENTS.get(change.what):
             events.append(_event_row(row, change, name))
-    if updates and (done := tx.execute(_guarded, updates).rowcount) != len(updates):
+    if (done := _CHANGES.run(tx, updates)) != len(updates):
         raise AssertionError(f"{done} of {len(updates)} rows changed that were held")
-    if attempts:
-        tx.execute(insert(attempt_table), attempts)
-    if events:
-        tx.execute(insert(event_table), events)
+    _ATTEMPTS.run(tx, attempts)
+    add_events(tx, events)
     return results
 
 
@@ -132,26 +143,23 @@ def _hold(tx: Transaction, ids: Sequence[int]) -> dict[int, Any]:
     return {row.id: row for row in rows}
 
 
-def _new_row(tx: Transaction, row: Any, change: Change, now: State) -> dict[str, Any]:
-    return {
-        "key": row.id, "was": row.state, "held": row.fence, "state": now,
-        "due_at": None if change.wait is None or not after(now, What.LEASE) else tx.now + change.wait, "worker": None,
-        "reason": change.reason or row.reason, "route_id": change.route_id or row.route_id,
-        "attempts": row.attempts + (change.attempt is not None),
-        "crashes": row.crashes + 1 if change.crashed else 0,  # a lease that ended well clears it
-        "changed_at": change.at,
-    }  # fmt: skip
+def _new_row(tx: Transaction, row: Any, change: Change, now: State) -> Row:
+    due_at = None if change.wait is None or not after(now, What.LEASE) else tx.now + change.wait
+    crashes = row.crashes + 1 if change.crashed else 0  # a lease that ended well clears it
+    return (
+        row.id, row.state, row.fence, now, due_at, change.reason or row.reason, change.route_id or row.route_id,
+        row.attempts + (change.attempt is not None), crashes, change.at,
+    )  # fmt: skip
 
 
-def _attempt_row(row: Any, change: Change, attempt: Attempt) -> dict[str, Any]:
-    return {
-        "recipient_id": row.id, "n": row.attempts + 1, "route_id": attempt.route_id, "started_at": attempt.started_at,
-        "ended_at": change.at, "result": attempt.result, "code": attempt.reply.code, "enhanced": attempt.reply.enhanced,
-        "words": attempt.reply.text, "remote": attempt.remote,
-    }  # fmt: skip
+def _attempt_row(row: Any, change: Change, attempt: Attempt) -> Row:
+    return (
+        row.id, row.attempts + 1, attempt.route_id, attempt.started_at, change.at, attempt.result, attempt.reply.code,
+        attempt.reply.enhanced, attempt.reply.text, attempt.remote,
+    )  # fmt: skip
 
 
-def _event_row(row: Any, change: Change, name: str) -> dict[str, Any]:
+def _event_row(row: Any, change: Change, name: str) -> Row:
     data: dict[str, Any] = {}
     if change.attempt:
         data = {"attempt": row.attempts + 1, "reply": str(change.attempt.reply), "remote": change.attempt.remote}
@@ -159,7 +167,4 @@ def _event_row(row: Any, change: Change, name: str) -> dict[str, Any]:
         data["words"] = change.words
     if change.reason:
         data["reason"] = change.reason
-    return {
-        "at": change.at, "type": name, "customer_id": row.customer_id, "message_id": row.message_id,
-        "recipient_id": row.id, "data": data,
-    }  # fmt: skip
+    return change.at, name, row.customer_id, row.message_id, row.id, data

@@ -44,6 +44,7 @@ class What(StrEnum):
     EXPIRE = "expire"  # deferred once more, and the time is up
     HOLD = "hold"  # it is to be kept: an operator says so, or its way is gone
     RELEASE = "release"  # it may go on
+    RETRY = "retry"  # an operator wants it tried now; what was unknown stays so until then
     CANCEL = "cancel"  # whoever sent it wants it back
     SUPPRESS = "suppress"  # its address is found not to be sent to
     ABANDON = "abandon"  # the worker was lost before the point of no return
@@ -67,6 +68,8 @@ TABLE: dict[tuple[State, What], State] = {
     (State.LEASED, What.ABANDON): State.WAITING,
     (State.LEASED, What.QUARANTINE): State.QUARANTINED,
     **{(state, What.HOLD): State.HELD for state in (*_IDLE, State.LEASED)},
+    # It keeps its state, and with UNKNOWN the label that the next try may make a second copy.
+    **{(state, What.RETRY): state for state in _IDLE},
     **{(state, What.CANCEL): State.CANCELLED for state in (*_IDLE, State.HELD, State.QUARANTINED)},
     **{(state, What.SUPPRESS): State.SUPPRESSED for state in (State.WAITING, State.DEFERRED, State.HELD, State.LEASED)},
     **{(state, What.RELEASE): State.WAITING for state in (State.HELD, State.QUARANTINED)},

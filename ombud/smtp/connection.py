@@ -86,7 +86,9 @@ class Connection(asyncio.Protocol):
 
     def drain(self) -> None:
         """Finish the message in hand, take nothing more."""
-        if self._upgrading:
+        if not self.connected:
+            self.break_off()
+        elif self._upgrading:
             self.cut()
         else:
             self._next(self._dialogue.drain())
@@ -95,9 +97,20 @@ class Connection(asyncio.Protocol):
         """End it now, unless a message is being accepted: its answer is still given, and the connection closed then."""
         if self._submitting:
             return
+        if not self.connected:
+            self.break_off()
+            return
         if self._work:
             self._work.cancel()
         self._next(self._dialogue.close(replies.SHUTTING_DOWN))
+
+    def break_off(self) -> None:
+        """End it here and now, without a word. In a handshake there is no transport yet; there the peer seems to have gone."""
+        if self.connected:
+            self._transport.abort()
+        else:
+            with suppress(OSError):
+                self._client.shutdown(socket.SHUT_RDWR)
 
     def time_out(self) -> None:
         """The deadline has passed."""

@@ -8,6 +8,7 @@ import ssl
 from collections import Counter
 from collections.abc import Coroutine
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -21,11 +22,11 @@ from ombud.mail.smtp.server import Limits
 from ombud.settings import SmtpSettings
 from ombud.smtp import certificate
 from ombud.smtp.connection import HANDSHAKE_TIMEOUT, SHUTDOWN_TIMEOUT, Connection
+from ombud.smtp.listener import Listener
 from ombud.smtp.throttle import Throttle
 
 log = structlog.get_logger("ombud.smtp")
 
-_BACKLOG = 1024
 _LOOK_EVERY = 1.0  # seconds between two looks at the deadlines; they are minutes long
 
 
@@ -75,8 +76,7 @@ class SubmissionDoor(Generic[Sender]):
         self.connections = self.turned_away = self.auth_failures = self.bytes = 0
         self.accepted = self.deferred = self.refused = 0
         self._tls_files = tls_files
-        self._listeners: list[socket.socket] = []
-        self._accepting: set[asyncio.Task[None]] = set()
+        self._listeners: list[Listener] = []
         self._arriving: set[asyncio.Task[None]] = set()
         self._watch: asyncio.Task[None] | None = None
         self._open: set[Connection] = set()
@@ -101,20 +101,23 @@ class SubmissionDoor(Generic[Sender]):
 
     async def stop(self, grace: float = 10.0) -> None:
         """Stop listening; messages that are on their way in get `grace` seconds, those being answered get their answer."""
-        for task in (*self._accepting, *self._arriving):
-            task.cancel()
         for listener in self._listeners:
             listener.close()
-        for connection in self._connected():
+        for connection in list(self._open):
             connection.drain()
         await self._until_empty(grace)
-        for connection in self._connected():
+        for connection in list(self._open):
             connection.cut()
         if self._work:
             await asyncio.wait(self._work)  # a message that is being committed is accepted or not, never neither
         await self._until_empty(2 * SHUTDOWN_TIMEOUT)
+        for connection in list(self._open):
+            connection.break_off()
+        if self._arriving:
+            await asyncio.wait(self._arriving)
         if self._watch:
             self._watch.cancel()
+            await asyncio.wait([self._watch])
 
     def reload_certificate(self) -> None:
         """Read the certificate again, for the connections to come. Raises Misconfigured, and keeps the old one then."""
@@ -149,32 +152,19 @@ class SubmissionDoor(Generic[Sender]):
     def _listen(self, port: int, *, implicit_tls: bool) -> int:
         if port < 0:
             return -1
-        host = self.settings.host
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
-        listener.setblocking(False)
+        listener = Listener(self.settings.host, port, partial(self._take, implicit_tls))
         self._listeners.append(listener)
-        self._start(self._accepting, self._accept(listener, implicit_tls))
-        found: int = listener.getsockname()[1]
-        log.info("listening", host=host, port=found, tls="implicit" if implicit_tls else "starttls")
-        return found
+        log.info(
+            "listening", host=self.settings.host, port=listener.port, tls="implicit" if implicit_tls else "starttls"
+        )
+        return listener.port
 
-    async def _accept(self, listener: socket.socket, implicit_tls: bool) -> None:
-        # Not the event loop's own server: that one shows a TLS client only after the handshake, uncounted until then.
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                client, address = await loop.sock_accept(listener)
-            except OSError as error:  # out of file descriptors, mostly; those who wait do so in the backlog
-                log.error("accept_failed", reason=str(error))
-                await asyncio.sleep(_LOOK_EVERY)
-                continue
-            connection = Connection(self, client, address[0], implicit_tls=implicit_tls)
-            if self._admit(connection):
-                self._start(self._arriving, self._receive(connection, client, implicit_tls))
-            else:
-                _turn_away(client, implicit_tls)
-            await asyncio.sleep(0)  # however many come, those who are here get their turn
+    def _take(self, implicit_tls: bool, client: socket.socket, peer: str) -> None:
+        connection = Connection(self, client, peer, implicit_tls=implicit_tls)
+        if self._admit(connection):
+            self._start(self._arriving, self._receive(connection, client, implicit_tls))
+        else:
+            _turn_away(client, implicit_tls)
 
     def _admit(self, connection: Connection) -> bool:
         """Whether there is room for one more connection, in all and of its peer; then it is counted."""
@@ -189,9 +179,10 @@ class SubmissionDoor(Generic[Sender]):
         return True
 
     async def _receive(self, connection: Connection, client: socket.socket, implicit_tls: bool) -> None:
+        # Never cancelled: a cancelled handshake is left open by one event loop or the other. `drain` hangs up on it instead.
         loop = asyncio.get_running_loop()
-        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if implicit_tls:
                 await loop.connect_accepted_socket(
                     lambda: connection, client, ssl=self.tls,
@@ -225,7 +216,8 @@ class SubmissionDoor(Generic[Sender]):
 
     async def _until_empty(self, seconds: float) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._empty.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._empty.wait()
 
 
 def _turn_away(client: socket.socket, implicit_tls: bool) -> None:

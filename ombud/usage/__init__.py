@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, 
 from sqlalchemy import func as sql
 
 from ombud.clock import month_of
-from ombud.db import Moment, Transaction, metadata
+from ombud.db import Many, Moment, Transaction, metadata
 
 usage_table = Table(
     "usage",
@@ -55,19 +55,20 @@ class UsageLine:
     emails: int
 
 
+_USAGE = Many(
+    insert(usage_table), "recipient_id", "customer_id", "product_id", "route_id", "period", "handed_over_at", "billable"
+)
+
+
 def meter(tx: Transaction, handed_over: Sequence[HandOver]) -> None:
     """Count recipients, in the transaction that settles them as delivered. One that is counted already is an error there."""
-    if handed_over:
-        tx.execute(
-            insert(usage_table),
-            [
-                {
-                    "recipient_id": one.recipient_id, "customer_id": one.customer_id, "product_id": one.product_id,
-                    "route_id": one.route_id, "period": month_of(one.at), "handed_over_at": one.at, "billable": one.billable,
-                }
-                for one in handed_over
-            ],
-        )  # fmt: skip
+    _USAGE.run(
+        tx,
+        [
+            (one.recipient_id, one.customer_id, one.product_id, one.route_id, month_of(one.at), one.at, one.billable)
+            for one in handed_over
+        ],
+    )
 
 
 def handed_over_since(tx: Transaction, route_id: int, since: datetime) -> int:

@@ -235,7 +235,8 @@ class Connection(asyncio.Protocol):
                 await self._woken()
                 continue
             try:
-                await asyncio.wait_for(self._woken(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._woken()
             except TimeoutError:
                 self.expire()
         return self._events.popleft()

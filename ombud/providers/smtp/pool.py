@@ -78,7 +78,8 @@ class Pool:
         while waiter := self._next_waiter():
             waiter.set_exception(NoSession(CLOSING, ""))
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._all_free.wait(), grace)
+            async with asyncio.timeout(grace):
+                await self._all_free.wait()
         for connection in list(self._open):
             connection.give_up("was broken off by us: the service is stopping")
 
