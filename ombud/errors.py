@@ -2,13 +2,13 @@
 
 OmbudError
 ├── Refused            the sender must change something; the same again gets the same answer
-│   ├── NotAuthenticated   who is asking?        BadCredentials, AuthRequired, TlsRequired, TestKeyOnly
+│   ├── NotAuthenticated   who is asking?        BadCredentials, TlsRequired
 │   ├── NotAllowed         known, but may not     DomainNotYours, CustomerUnclear, CustomerSuspended, NoRoute ...
 │   ├── BadMessage         the bytes are wrong    BareLineBreak, NulByte, LineTooLong, HeaderMalformed, FromNotSingle ...
 │   ├── BadRequest         the call is wrong      BadAddress, BadField, IdempotencyMismatch ...
 │   └── NotFound           nothing by that name here (or not for you: the two are never told apart)
 ├── TryLater           we, or the next hop, will be able to: nothing was accepted, send it again
-│   ├── TooFast · TooMany · DiskFull · DatabaseGone · ShuttingDown · StillRunning
+│   ├── TooFast · TooMany · TooBusy · TooManyFailures · TooSlow · DiskFull · DatabaseGone · ShuttingDown · StillRunning
 └── Misconfigured      the operator must change something; raised at start or by a command, never at a sender
 
 A class's docstring is its English text, `sv` the Swedish one; `{name}` in them is filled from the keyword arguments.
@@ -27,6 +27,8 @@ class OmbudError(Exception):
     sv: ClassVar[str] = "Något gick fel i Ombud; inget togs emot."
     http: ClassVar[int] = 500
     smtp: ClassVar[tuple[int, str]] = (451, "4.3.0")
+    #: Whether the same call may succeed later without anyone changing anything: TryLater's, and what nobody has foreseen.
+    retryable: ClassVar[bool] = True
 
     def __init__(self, **details: object) -> None:
         self.details = details
@@ -36,11 +38,6 @@ class OmbudError(Exception):
         """The sentence for a person, in `sv` or `en`, with the details filled in."""
         pattern = self.sv if language == "sv" else " ".join((type(self).__doc__ or "").split())
         return pattern.format_map(_Details(self.details))
-
-    @property
-    def retryable(self) -> bool:
-        """Whether the same call may succeed later without anyone changing anything."""
-        return self.smtp[0] < 500
 
 
 class _Details(dict[str, object]):
@@ -58,6 +55,7 @@ class Refused(OmbudError):
     sv = "E-postmeddelandet avvisades."
     http = 400
     smtp = (550, "5.7.1")
+    retryable = False
 
 
 class NotAuthenticated(Refused):
@@ -404,6 +402,7 @@ class Misconfigured(OmbudError):
 
     code = "misconfigured"
     sv = "Installationen kan inte köras så här: {reason}."
+    retryable = False
 
 
 class UnsafeDatabase(Misconfigured):

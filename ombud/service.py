@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import gc
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -27,7 +28,7 @@ from ombud.domains import load_key_ring, load_ownership
 from ombud.errors import Misconfigured, TryLater
 from ombud.installation import Installation
 from ombud.mail.address import Address
-from ombud.providers import PROVIDERS
+from ombud.providers import make_provider
 from ombud.providers.provider import Provider, Surroundings
 from ombud.routing import Route, load_facts, route_secret
 from ombud.smtp import SubmissionDoor
@@ -86,6 +87,10 @@ class Service:
         """Come up: what earlier processes left is taken back before anything new is taken in. Raises Misconfigured."""
         # More, shorter turns for the threads: a signer that waits for its turn keeps a whole core idle.
         sys.setswitchinterval(0.0005)
+        # What was made at the start stays; and mail makes many small objects but no cycles, so look for those more seldom.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 20)
         loop = asyncio.get_running_loop()
         self._refresh()
         self.group.start()
@@ -163,21 +168,13 @@ class Service:
     # --- what delivery is given ---
 
     def _provider(self, route: Route) -> Provider:
-        if route.provider not in PROVIDERS:
-            raise Misconfigured(reason=f"route {route.slug}: there is no provider {route.provider}")
         with self.database.read() as tx:
             secret = route_secret(tx, self.installation.seal, route.slug)
-        delivery = self.settings.delivery
-        settings = dict(route.settings)
-        if route.provider == "smtp":
-            settings = {
-                "ca_file": str(delivery.ca_file or ""),
-                "bind": delivery.bind_address,
-                "connections": route.limits.connections,
-                **settings,
-            }
         around = Surroundings(self._resolver.addresses, self.settings.service.name)
-        return PROVIDERS[route.provider].make(settings, secret, around)
+        return make_provider(
+            route.provider, route.settings, secret, around,
+            connections=route.limits.connections, delivery=self.settings.delivery,
+        )  # fmt: skip
 
     # --- jobs ---
 

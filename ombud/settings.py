@@ -1,17 +1,25 @@
 """Every setting once: its name, type, default and help. `docs/settings.md` is made from this file.
 
 They are read from the installation's `ombud.toml` (table by table, as the classes below) and from the environment, which
-wins: `OMBUD_SMTP__STARTTLS_PORT=2587`. A name that does not exist is an error, never silently ignored.
+wins: `OMBUD_SMTP__STARTTLS_PORT=2587`. What a command was told itself (`--at`) wins over both. A name that does not exist is
+an error, never silently ignored.
 """
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from ombud.errors import Misconfigured
 
@@ -166,7 +174,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return env_settings, init_settings  # the environment wins over the file
+        return (init_settings,)  # `load` has put them together already
 
 
 #: The tables of ombud.toml that are settings; the others are read by `ombud apply`.
@@ -176,20 +184,30 @@ TABLES = tuple(Settings.model_fields)
 def load(directory: Path, **overrides: dict[str, Any]) -> Settings:
     """Read the settings of the installation in `directory`. Raises Misconfigured, naming the setting.
 
-    `overrides` are whole or partial tables that win over the file, such as `smtp={"starttls_port": 0}`.
+    `overrides` are a command's own words, whole or partial tables that win over all else, such as `service={"at": ""}`.
     """
-    tables: dict[str, Any] = _read_tables(directory / "ombud.toml")
-    for table, values in overrides.items():
-        tables[table] = {**tables.get(table, {}), **values}
     try:
-        settings = Settings(**tables)
+        sources = (_read_tables(directory / "ombud.toml"), EnvSettingsSource(Settings)(), overrides)  # the last wins
+        settings = Settings(**{name: _together(source.get(name, {}) for source in sources) for name in TABLES})
     except ValidationError as error:
         first = error.errors()[0]
         raise Misconfigured(reason=f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    except SettingsError as error:
+        raise Misconfigured(reason=f"the environment: {error}") from error
     if not settings.service.database:
         service = settings.service.model_copy(update={"database": f"sqlite:///{(directory / 'ombud.db').resolve()}"})
         settings = settings.model_copy(update={"service": service})
     return settings
+
+
+def _together(tables: Iterable[Any]) -> Any:
+    """One table of several; what is no table is handed on, to be refused by name."""
+    whole: dict[str, Any] = {}
+    for table in tables:
+        if not isinstance(table, dict):
+            return table
+        whole |= table
+    return whole
 
 
 def _read_tables(path: Path) -> dict[str, Any]:

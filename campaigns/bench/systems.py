@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Protocol
 from campaigns.bench.machine import free_port
 from campaigns.bench.mails import DOMAINS
 from ombud.accounts import Mode, create_credential, load_directory, put_customer, put_product
-from ombud.domains import create_key, load_key_ring, prove_domain
+from ombud.domains import keep_key, load_key_ring, prove_domain
 from ombud.installation import Installation, opened
 from ombud.mail.dkim import dns_record, to_pem
 from ombud.routing import assign, load_facts, put_route
@@ -111,7 +111,7 @@ class Programs:
 class Ombud:
     """Ombud on SQLite: implicit TLS, AUTH PLAIN with a product-wide credential, so that each From domain decides the customer."""
 
-    name = "ombud"
+    name: str = "ombud"
 
     def __init__(self, folder: Path, sink_port: int, keys: Path) -> None:
         self.folder, self.port, self.http_port = folder, free_port(), free_port()
@@ -120,7 +120,7 @@ class Ombud:
         self._write_settings()
         with opened(folder) as installation:
             self.user, self.api_key = _set_up(installation, sink_port, keys)
-        self.load_options = ("-s", "implicit", "-a", self.user)
+        self.load_options: Sequence[str] = ("-s", "implicit", "-a", self.user)
 
     def missing(self) -> str:
         return ""
@@ -159,7 +159,7 @@ def _set_up(installation: Installation, sink_port: int, keys: Path) -> tuple[str
         directory = load_directory(tx)
         for domain in DOMAINS:
             prove_domain(tx, domain, directory.customer(domain.partition(".")[0]), "operator", "bench", now)
-            create_key(tx, seal, domain, SELECTOR, "rsa-sha256", now)
+            keep_key(tx, seal, new_key(domain, SELECTOR, "rsa-sha256"), now)
         settings = {"host": "127.0.0.1", "port": sink_port, "tls": "none"}
         put_route(tx, seal, ROUTE, "smtp", settings, None, now, sign=True, billable=True)
         route = load_facts(tx).route(ROUTE)
@@ -176,7 +176,7 @@ def _set_up(installation: Installation, sink_port: int, keys: Path) -> tuple[str
 class PostfixOpendkim:
     """Postfix with OpenDKIM as its milter, as Debian packages them; tuned: no DNS, many processes, no delay on input."""
 
-    name = "postfix+opendkim"
+    name: str = "postfix+opendkim"
     load_options: Sequence[str] = ()
 
     def __init__(self, folder: Path, sink_port: int, keys: Path) -> None:
@@ -279,7 +279,7 @@ exports.sink = (next) => next(OK, { priority: 0, exchange: '127.0.0.1', port: %d
 class Haraka:
     """Haraka with its DKIM plugin, as npm has them; two workers."""
 
-    name = "haraka"
+    name: str = "haraka"
     load_options: Sequence[str] = ()
 
     def __init__(self, folder: Path, sink_port: int, keys: Path) -> None:
@@ -343,4 +343,9 @@ def sink_command(port: int) -> list[str]:
     return [found, "-c", *as_whom, f"127.0.0.1:{port}", "1024"] if found else []
 
 
-SYSTEMS = {made.name: made for made in (Ombud, PostfixOpendkim, Haraka)}
+#: Makes a system in a folder, for a sink's port, with the keys of a folder.
+SYSTEMS: dict[str, Callable[[Path, int, Path], System]] = {
+    "ombud": Ombud,
+    "postfix+opendkim": PostfixOpendkim,
+    "haraka": Haraka,
+}

@@ -20,7 +20,7 @@ from campaigns.crash.mail import Sender
 from ombud import queue
 from ombud.accounts import Mode, create_credential, load_directory, put_customer, put_product
 from ombud.db import Database, Transaction
-from ombud.domains import create_key, prove_domain
+from ombud.domains import keep_key, prove_domain
 from ombud.installation import opened
 from ombud.queue import Filter, Scope, State
 from ombud.routing import Limits, assign, load_facts, put_route
@@ -91,7 +91,7 @@ class House:
             for customer in directory.customers.values():
                 domain = f"{customer.slug}.example"
                 prove_domain(tx, domain, customer, "operator", "the crash campaign", now)
-                create_key(tx, seal, domain, "om1", "ed25519-sha256", now)
+                keep_key(tx, seal, new_key(domain, "om1", "ed25519-sha256"), now)
                 made = create_credential(tx, product, customer, Mode.LIVE, now, "the crash campaign")
                 self.senders.append(Sender(customer.slug, f"avi@{domain}", made.handle, made.secret, made.api_key))
 

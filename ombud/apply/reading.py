@@ -12,7 +12,7 @@ from ombud.apply.table import SLUG, SLUG_RULE, Table, read_table
 from ombud.apply.wanted import Dkim, Wanted, WantedCustomer, WantedDomain, WantedProduct, WantedRoute
 from ombud.errors import BadField, Misconfigured
 from ombud.mail.dkim import Algorithm
-from ombud.providers import PROVIDERS
+from ombud.providers import PROVIDERS, make_provider
 from ombud.providers.provider import Surroundings
 from ombud.routing import TEST_ROUTE, Limits
 from ombud.settings import TABLES
@@ -86,9 +86,8 @@ def check_route(route: WantedRoute) -> None:
         raise BadField(
             field="provider", reason=f"there is no {route.provider}; there are {', '.join(sorted(PROVIDERS))}"
         )
-    # The service hands this limit over among the settings: the provider is who keeps to it.
-    own = {"connections": route.limits.connections} if route.provider == "smtp" else {}
-    PROVIDERS[route.provider].make({**own, **route.settings}, route.password, Surroundings(_no_address))
+    around = Surroundings(_no_address)
+    make_provider(route.provider, route.settings, route.password, around, connections=route.limits.connections)
 
 
 async def _no_address(host: str) -> Sequence[str]:

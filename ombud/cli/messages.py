@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from ombud.clock import STOCKHOLM, parse_moment
 from ombud.db import Database, Transaction
 from ombud.errors import NotFound
 from ombud.mail.encodedword import without_unsafe
-from ombud.queue import Filter, Happening, MessageView, RecipientView, Scope, State
+from ombud.queue import Event, Filter, Happening, MessageView, RecipientView, Scope, State
 from ombud.routing import Facts, load_facts
 
 #: So many events are read again at each look: with several writers, one with a lower number may be committed later.
@@ -150,6 +150,12 @@ class Names:
     def event(self, one: Happening) -> dict[str, Any]:
         said = {name: one.data.get(name) for name in ("attempt", "reply", "remote", "reason", "words")}
         return {"at": one.at, "type": one.type, "recipient": one.recipient, "route": self.route(one.route_id), **said}
+
+    def happened(self, event: Event) -> dict[str, Any]:
+        """An event of any message; which way the attempt took is not read with it."""
+        said = self.event(event.happening)
+        del said["route"]
+        return {"message": event.message_id, "customer": self.customer(event.customer_id), **said}
 
 
 # --- show ----------------------------------------------------------------------------------------------------------

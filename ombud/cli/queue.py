@@ -38,7 +38,7 @@ def show(session: Session, customer: str | None, route: str | None, state: str |
     """Count the recipients by customer, route and state."""
     with session.opened() as installation, installation.database.read() as tx:
         names = Names(tx)
-        wanted = (names.scope(customer, None).customer_id, names.route_id(route), state)
+        customer_id, route_id = names.scope(customer, None).customer_id, names.route_id(route)
         rows = [
             {
                 "customer": names.customer(one.customer_id),
@@ -47,7 +47,7 @@ def show(session: Session, customer: str | None, route: str | None, state: str |
                 "recipients": one.recipients,
             }
             for one in queue.count(tx)
-            if fits(wanted, (one.customer_id, one.route_id, one.state))
+            if customer_id in (None, one.customer_id) and route_id in (None, one.route_id) and state in (None, one.state)
         ]
     session.show_rows(rows, "customer", "route", "state", "recipients")
 

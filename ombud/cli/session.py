@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ombud.clock import parse_moment
-from ombud.errors import NoInstallation, OmbudError, TryLater
+from ombud.errors import NoInstallation, OmbudError
 
 if TYPE_CHECKING:
     from ombud.db import Database, Transaction
@@ -108,7 +108,7 @@ class Session:
                 "code": error.code,
                 "title": error.code.replace("_", " ").capitalize(),
                 "detail": error.text(self.language),
-                "retryable": isinstance(error, TryLater),
+                "retryable": error.retryable,
             }
             click.echo(json.dumps({"error": problem}, ensure_ascii=False), err=True)
         else:

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Column, ForeignKey, LargeBinary, Table, Text, insert, select
+from sqlalchemy import Column, ForeignKey, LargeBinary, Table, Text, delete, insert, select
 
 from ombud.db import Identity, Moment, Transaction, metadata
 from ombud.db.snapshot import touch
 from ombud.mail import dkim
-from ombud.mail.dkim import Algorithm, SigningKey
+from ombud.mail.dkim import SigningKey
 from ombud.seal import Seal
 
 signing_key_table = Table(
@@ -46,19 +46,26 @@ class KeyRing:
         return self.keys.get(domain, ())
 
 
-def create_key(
-    tx: Transaction, seal: Seal, domain: str, selector: str, algorithm: Algorithm, now: datetime
-) -> KeyRecord:
-    """Make a key for a proved domain and seal it. The record must be published before mail is signed with it."""
-    key = dkim.new_key(domain, selector, algorithm)
+def keep_key(tx: Transaction, seal: Seal, key: SigningKey, now: datetime) -> KeyRecord:
+    """Seal a key of a proved domain; mail is signed with it from now on, so its record should be published first.
+
+    The key is made before the transaction (`dkim.new_key`): RSA takes long enough to keep every other writer waiting.
+    """
+    record = dkim.dns_record(key)
     tx.execute(
         insert(signing_key_table).values(
-            domain=domain, selector=selector, algorithm=algorithm, record=dkim.dns_record(key), created_at=now,
-            sealed_private=seal.seal(dkim.to_pem(key), _about(domain, selector)),
+            domain=key.domain, selector=key.selector, algorithm=key.algorithm, record=record, created_at=now,
+            sealed_private=seal.seal(dkim.to_pem(key), _about(key.domain, key.selector)),
         )
     )  # fmt: skip
     touch(tx)
-    return KeyRecord(_record_name(domain, selector), dkim.dns_record(key))
+    return KeyRecord(_record_name(key.domain, key.selector), record)
+
+
+def destroy_keys(tx: Transaction, domain: str) -> None:
+    """Forget the domain's keys, retired ones too: nobody can sign with them again."""
+    tx.execute(delete(signing_key_table).where(signing_key_table.c.domain == domain))
+    touch(tx)
 
 
 def active_keys(tx: Transaction, domain: str) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from sqlalchemy import Column, ForeignKey, Integer, Table, Text, delete, insert,
 from ombud.accounts import Customer
 from ombud.db import Moment, Transaction, metadata
 from ombud.db.snapshot import touch
+from ombud.domains.keys import destroy_keys
 from ombud.errors import DomainTaken, NotFound
 
 domain_table = Table(
@@ -75,7 +76,12 @@ def prove_domain(tx: Transaction, name: str, customer: Customer, proof: str, rea
 
 
 def forget_domain(tx: Transaction, name: str) -> None:
-    """Take the proof back: mail from the domain is refused from now on. Raises NotFound."""
+    """Take the proof back and destroy the domain's keys: whoever proves it next must not be signed for by them.
+
+    Mail from it is refused from now on. What is in the queue and must be signed for it is held, unless a proved domain above
+    it has keys. What has left verifies for as long as the keys' records stand in DNS. Raises NotFound.
+    """
+    destroy_keys(tx, name)
     if tx.execute(delete(domain_table).where(domain_table.c.name == name)).rowcount != 1:
         raise NotFound(kind="domain", name=name)
     touch(tx)

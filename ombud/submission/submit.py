@@ -129,7 +129,7 @@ class Submissions:
         self, settings: Settings, database: Database, group: GroupCommit, clock: Clock, directory: Snapshot[Directory],
         ownership: Snapshot[Ownership], facts: Snapshot[Facts], wake: Callable[[], None],
     ) -> None:  # fmt: skip
-        self._settings, self._group, self._clock, self._wake = settings, group, clock, wake
+        self._settings, self._database, self._group, self._clock, self._wake = settings, database, group, clock, wake
         self._directory, self._ownership, self._facts = directory, ownership, facts
         self._pace = Pace(settings.limits.messages_per_minute)
         self._disk = database.file.parent if database.file else None
@@ -157,12 +157,17 @@ class Submissions:
         """Take a batch in: one content, many recipients, one result for each in the answer's `results`. Raises as `submit`."""
         return await self._take_in(sender, batch, self._batch_made_ready)
 
-    async def _take_in(self, sender: Sender, incoming: Incoming, made_ready: Callable[[Sender, Incoming], _Acceptance]) -> Receipt:
+    async def _take_in(
+        self, sender: Sender, incoming: Incoming, made_ready: Callable[[Sender, Incoming], _Acceptance]
+    ) -> Receipt:
         product, door, peer = sender.product.slug, incoming.door, incoming.peer
         try:
             acceptance = made_ready(sender, incoming)
             receipt = await self._accept(acceptance)
         except OmbudError as error:
+            # A call that was accepted once stays accepted: its answer does not change because something else has since.
+            if earlier := await self._earlier(incoming.options.idempotency):
+                return earlier
             self.refused[error.code] = self.refused.get(error.code, 0) + 1
             maillog.refused(error.code, sender.customer.slug if sender.customer else "", product, door, peer)
             raise
@@ -175,6 +180,17 @@ class Submissions:
                 len(message.content), message.recipients[0].reason,
             )  # fmt: skip
         return receipt
+
+    async def _earlier(self, key: Key | None) -> Receipt | None:
+        """The first answer to this very call, if it was made before."""
+        if key is None:
+            return None
+        found = (await self._database.reading(remembered, [key])).get((key.credential_id, key.key))
+        return (
+            Receipt(found.answer["id"], found.answer, replayed=True)
+            if found and found.fingerprint == key.fingerprint
+            else None
+        )
 
     async def _accept(self, acceptance: _Acceptance) -> Receipt:
         try:

@@ -21,7 +21,6 @@ from ombud.errors import (
     NotAuthenticated,
     NotFound,
     OmbudError,
-    Refused,
     RegionNotAllowed,
     ShuttingDown,
     StillRunning,
@@ -87,7 +86,7 @@ class Problems:
             "status": error.http,
             "detail": error.text()[:_LONGEST_TEXT],
             "code": error.code,
-            "retryable": not isinstance(error, Refused),
+            "retryable": error.retryable,
             "doc_url": page,
             "request_id": request.state.request_id,
         }

@@ -18,7 +18,7 @@ from ombud.clock import TurnedClock
 from ombud.db import Database, GroupCommit
 from ombud.db.snapshot import Snapshot
 from ombud.delivery import Delivery
-from ombud.domains import create_key, load_key_ring, load_ownership, prove_domain
+from ombud.domains import keep_key, load_key_ring, load_ownership, prove_domain
 from ombud.mail.address import parse_address
 from ombud.providers import PROVIDERS
 from ombud.providers.provider import Provider, Surroundings
@@ -147,7 +147,7 @@ async def house(database: Database, cast: Cast, relay: Relay, tmp_path: Path) ->
         assign(tx, cast.eken.id, None, found.id, NOON)
         prove_domain(tx, "eken.example", cast.eken, "operator", "the tests", NOON)
         prove_domain(tx, "linden.example", cast.linden, "operator", "the tests", NOON)
-        create_key(tx, seal, "eken.example", "om1", "ed25519-sha256", NOON)
+        keep_key(tx, seal, new_key("eken.example", "om1", "ed25519-sha256"), NOON)
         beat(tx, "elsewhere", 3600)
     group = GroupCommit(database)
     group.start()

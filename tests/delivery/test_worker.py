@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 from ombud import usage
 from ombud.accounts import Mode
-from ombud.domains import create_key, key_records, prove_domain
+from ombud.domains import keep_key, key_records, prove_domain
 from ombud.mail.message import header_values
 from ombud.queue import State
 from ombud.queue.tables import attempt_table, recipient_table
@@ -199,7 +199,7 @@ async def test_a_stop_lets_what_is_under_way_finish(house: House) -> None:
 
 async def test_each_signature_verifies_with_an_independent_library(house: House) -> None:
     with house.database.write() as tx:
-        create_key(tx, house.seal, "eken.example", "rsa1", "rsa-sha256", NOON)
+        keep_key(tx, house.seal, new_key("eken.example", "rsa1", "rsa-sha256"), NOON)
         records = {record.name + ".": record.value for record in key_records(tx)}
     house.use_route("signing", sign=True)
     await house.settled(await house.submit())

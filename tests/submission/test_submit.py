@@ -283,6 +283,16 @@ async def test_keys_are_not_shared_between_credentials(desk: Desk) -> None:
     assert desk.stored() == 2
 
 
+async def test_a_repeated_call_gets_its_first_answer_whatever_has_changed_since(desk: Desk) -> None:
+    first = await desk.submit(customer=None, idempotency=key())
+    with desk.database.write() as tx:
+        suspend_customer(tx, "eken", NOON)
+    desk.refresh()
+    assert (await desk.submit(customer=None, idempotency=key())).answer == first.answer
+    with pytest.raises(CustomerSuspended):
+        await desk.submit(customer=None, idempotency=key(b"other", "avi-2"))
+
+
 async def test_a_refused_call_is_not_remembered(desk: Desk) -> None:
     with pytest.raises(FromNotSingle):
         await desk.submit("Subject: x\r\n", idempotency=key())
