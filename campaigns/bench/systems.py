@@ -21,9 +21,9 @@ from typing import Protocol
 from campaigns.bench.machine import free_port
 from campaigns.bench.mails import DOMAINS
 from ombud.accounts import Mode, create_credential, load_directory, put_customer, put_product
-from ombud.domains import keep_key, load_key_ring, prove_domain
+from ombud.domains import keep_key, prove_domain
 from ombud.installation import Installation, opened
-from ombud.mail.dkim import dns_record, to_pem
+from ombud.mail.dkim import dns_record, new_key, to_pem
 from ombud.routing import assign, load_facts, put_route
 from ombud.usage import usage_of
 
@@ -152,25 +152,29 @@ class Ombud:
 def _set_up(installation: Installation, sink_port: int, keys: Path) -> tuple[str, str]:
     """A customer, a proved domain and a key for each domain; the keys go to `keys` too. Gives "user:password" and the API key."""
     now, seal = datetime.now(UTC), installation.seal
+    made = [new_key(domain, SELECTOR) for domain in DOMAINS]
+    for key in made:
+        (keys / f"{key.domain}.pem").write_bytes(to_pem(key))
+        (keys / f"{key.domain}.txt").write_text(dns_record(key))
     with installation.database.write() as tx:
         put_product(tx, PRODUCT, "Hyra", now)
         for domain in DOMAINS:
-            put_customer(tx, domain.partition(".")[0], f"Bostads AB {domain}", now)
+            put_customer(tx, _slug(domain), f"Bostads AB {domain}", now)
         directory = load_directory(tx)
-        for domain in DOMAINS:
-            prove_domain(tx, domain, directory.customer(domain.partition(".")[0]), "operator", "bench", now)
-            keep_key(tx, seal, new_key(domain, SELECTOR, "rsa-sha256"), now)
+        for key in made:
+            prove_domain(tx, key.domain, directory.customer(_slug(key.domain)), "operator", "bench", now)
+            keep_key(tx, seal, key, now)
         settings = {"host": "127.0.0.1", "port": sink_port, "tls": "none"}
         put_route(tx, seal, ROUTE, "smtp", settings, None, now, sign=True, billable=True)
         route = load_facts(tx).route(ROUTE)
         assert route
         assign(tx, None, directory.product(PRODUCT).id, route.id, now)
         credential = create_credential(tx, directory.product(PRODUCT), None, Mode.LIVE, now)
-        ring = load_key_ring(tx, seal)
-    for key in (key for domain in DOMAINS for key in ring.of(domain)):
-        (keys / f"{key.domain}.pem").write_bytes(to_pem(key))
-        (keys / f"{key.domain}.txt").write_text(dns_record(key))
     return f"{credential.handle}:{credential.secret}", credential.api_key
+
+
+def _slug(domain: str) -> str:
+    return domain.partition(".")[0]
 
 
 class PostfixOpendkim:
@@ -296,7 +300,7 @@ class Haraka:
 
     def start(self) -> None:
         self._write_config()
-        command = ["node", (HARAKA / "node_modules/Haraka/bin/haraka").resolve(), "-c", self.folder]
+        command: list[str | Path] = ["node", (HARAKA / "node_modules/Haraka/bin/haraka").resolve(), "-c", self.folder]
         self._programs.start("haraka", command, cwd=HARAKA)
         self._programs.wait_for(self.port)
 

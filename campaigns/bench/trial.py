@@ -74,7 +74,7 @@ def _compiled(name: str, folder: Path, *libraries: str) -> str:
     """Why it could not be; "" when it was."""
     if not shutil.which("cc"):
         return "there is no cc"
-    command = ["cc", "-O2", "-o", folder / name, HERE / f"{name}.c", *libraries]
+    command: _Command = ["cc", "-O2", "-o", folder / name, HERE / f"{name}.c", *libraries]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else f"cc: {next(iter(done.stderr.splitlines()), 'failed')}"
 
@@ -161,7 +161,7 @@ def check(tools: Tools, system: System, sink_port: int, mails: Path, folder: Pat
     """Send a few messages to a sink that keeps them; how many of CHECKED carry a signature of their domain that holds."""
     kept = folder / "kept"
     kept.mkdir()
-    command = [sys.executable, HERE / "sink.py", str(sink_port), kept]
+    command: _Command = [sys.executable, HERE / "sink.py", str(sink_port), kept]
     with Sink(command, folder / "kept.out").running() as sink:
         _until_all_arrived(generate(tools, system, mails, CHECKED, ["-c", "4"]), sink, 0)
     return sum(_is_signed(path.read_bytes(), keys) for path in kept.iterdir())

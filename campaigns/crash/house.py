@@ -22,6 +22,7 @@ from ombud.accounts import Mode, create_credential, load_directory, put_customer
 from ombud.db import Database, Transaction
 from ombud.domains import keep_key, prove_domain
 from ombud.installation import opened
+from ombud.mail.dkim import new_key
 from ombud.queue import Filter, Scope, State
 from ombud.routing import Limits, assign, load_facts, put_route
 from ombud.smtp.certificate import make_certificate

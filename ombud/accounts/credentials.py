@@ -7,17 +7,14 @@ import hmac
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Column, ForeignKey, Integer, LargeBinary, Table, Text, insert, update
 
+from ombud.accounts.customers import Customer, Product
 from ombud.db import Identity, Moment, Transaction, metadata
 from ombud.db.snapshot import touch
 from ombud.errors import NotFound
 from ombud.ids import new_handle, new_secret
-
-if TYPE_CHECKING:
-    from ombud.accounts.directory import Customer, Product
 
 credential_table = Table(
     "credential",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from ombud.accounts import Customer, Directory, load_directory, put_customer, put_product
 from ombud.apply.wanted import Wanted, WantedDomain, WantedRoute
-from ombud.db import Transaction
-from ombud.domains import active_keys, create_key, load_ownership, prove_domain
+from ombud.db import Database, Transaction
+from ombud.domains import active_keys, keep_key, load_ownership, prove_domain
 from ombud.errors import Misconfigured
+from ombud.mail.dkim import Algorithm, SigningKey, new_key
 from ombud.routing import (
     Action,
     Facts,
@@ -47,12 +49,47 @@ class Step:
     detail: str = ""
 
 
-def apply(tx: Transaction, seal: Seal, wanted: Wanted, now: datetime) -> list[Step]:
-    """Bring the installation to what is wanted, in this transaction, and tell what changed, in order.
+#: Makes the key of a domain, under a selector, with an algorithm.
+MakeKey = Callable[[str, str, Algorithm], SigningKey]
+#: Gives the one that is missing; None: leave it out.
+GiveKey = Callable[[str, str, Algorithm], SigningKey | None]
+
+
+def apply(
+    database: Database, seal: Seal, wanted: Wanted, now: datetime, *, dry_run: bool = False, make_key: MakeKey = new_key
+) -> list[Step]:
+    """Bring the installation to what is wanted, all of it or nothing, and tell what changed, in order.
 
     Raises Misconfigured when the file names something that is neither in it nor in the installation, and DomainTaken when
-    a domain is another customer's. Roll back to have only asked.
+    a domain is another customer's.
     """
+    missing: list[tuple[str, str, Algorithm]] = []
+    with changing(database, dry_run=True) as tx:
+        steps = _apply(tx, seal, wanted, now, lambda *key: missing.append(key))
+    if dry_run:
+        return steps
+    made = {key: make_key(*key) for key in missing}  # RSA takes long: not while others wait to write
+    with database.write() as tx:
+        return _apply(tx, seal, wanted, now, lambda *key: made.get(key) or make_key(*key))
+
+
+@contextmanager
+def changing(database: Database, *, dry_run: bool = False) -> Iterator[Transaction]:
+    """A writing transaction; a dry run takes everything back at its end."""
+    try:
+        with database.write() as tx:
+            yield tx
+            if dry_run:
+                raise _TakeBack
+    except _TakeBack:
+        pass
+
+
+class _TakeBack(Exception):
+    pass
+
+
+def _apply(tx: Transaction, seal: Seal, wanted: Wanted, now: datetime, give_key: GiveKey) -> list[Step]:
     return [
         *_regions(tx, wanted),
         *_customers(tx, wanted, now),
@@ -60,7 +97,7 @@ def apply(tx: Transaction, seal: Seal, wanted: Wanted, now: datetime) -> list[St
         *_products(tx, wanted, now),
         *_choices(tx, wanted, now),
         *_domains(tx, wanted, now),
-        *_keys(tx, seal, wanted, now),
+        *_keys(tx, seal, wanted, now, give_key),
     ]
 
 
@@ -218,7 +255,7 @@ def _domains(tx: Transaction, wanted: Wanted, now: datetime) -> list[Step]:
     return steps
 
 
-def _keys(tx: Transaction, seal: Seal, wanted: Wanted, now: datetime) -> list[Step]:
+def _keys(tx: Transaction, seal: Seal, wanted: Wanted, now: datetime, give_key: GiveKey) -> list[Step]:
     """A key for every domain whose mail takes a route that signs. Those that are there are let be, whatever their selector."""
     directory, facts, ownership = load_directory(tx), load_facts(tx), load_ownership(tx)
     signing = [customer for customer in directory.customers.values() if is_signed(facts, directory, customer, now)]
@@ -227,8 +264,8 @@ def _keys(tx: Transaction, seal: Seal, wanted: Wanted, now: datetime) -> list[St
         there = {algorithm: selector for selector, algorithm in active_keys(tx, domain)}
         for algorithm in wanted.dkim.algorithms:
             selector = there.get(algorithm) or wanted.dkim.selector_of(algorithm)
-            if algorithm not in there:
-                create_key(tx, seal, domain, selector, algorithm, now)
+            if algorithm not in there and (key := give_key(domain, selector, algorithm)):
+                keep_key(tx, seal, key, now)
             done = Done.SAME if algorithm in there else Done.ADDED
             steps.append(Step(done, "key", f"{selector}._domainkey.{domain}", algorithm))
     return steps

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from ombud.apply import Done, Step, apply, read
-from ombud.cli.session import Command, Session, changing, dry_run_option
+from ombud.cli.session import Command, Session, dry_run_option
 
 _SIGNS = {Done.ADDED: "+", Done.CHANGED: "~", Done.REMOVED: "-"}
 _COLOURS = {Done.ADDED: "green", Done.CHANGED: "yellow", Done.REMOVED: "red"}
@@ -28,8 +28,8 @@ def command(session: Session, file: Path, dry_run: bool) -> None:
     if it is not there.
     """
     wanted = read(file, os.environ)
-    with session.opened(make=True) as installation, changing(installation.database, dry_run=dry_run) as tx:
-        steps = apply(tx, installation.seal, wanted, installation.clock.now())
+    with session.opened(make=True) as installation:
+        steps = apply(installation.database, installation.seal, wanted, installation.clock.now(), dry_run=dry_run)
     _show(session, steps, dry_run)
 
 

@@ -28,7 +28,7 @@ def list_(session: Session) -> None:
         customers, ownership = load_directory(tx).customers, load_ownership(tx)
     count = Counter(domain.customer_id for domain in ownership.domains.values())
     rows = [{**_about(customer), "domains": count[customer.id]} for customer in customers.values()]
-    session.show_rows(rows, "slug", "name", "org_number", "contact_email", "domains", "suspended")
+    session.show_rows(rows, "slug", "name", "org_number", "contact_email", "domains", "suspended", spare=("contact_email",))
 
 
 @command.command()

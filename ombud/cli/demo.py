@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,7 +35,8 @@ def command(session: Session, once: bool, keep: bool) -> None:
 
     directory = (session.directory if session.directory != Path() else DIRECTORY).resolve()
     story.new_directory(directory, keep=keep)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):  # SIGINT too: a shell's background jobs start with it ignored
+        signal.signal(number, _interrupt)
     console = Console(stderr=session.as_json)
     with story.on_stage(
         directory, example.DEFAULT, lambda words: console.print(f"[dim]{words}[/]"), session.at or story.DAY
@@ -97,7 +97,7 @@ def _show(console: Console, run: Run) -> None:
 
 
 def _invite(console: Console, stage: Stage) -> None:
-    here = os.path.relpath(stage.directory)
+    here = stage.directory.relative_to(Path.cwd()) if stage.directory.is_relative_to(Path.cwd()) else stage.directory
     console.print(f"""
 Visit      {stage.world["http"]}/            what this is
            {stage.world["http"]}/v1/docs     the API, to read
@@ -115,4 +115,4 @@ def _wait(stage: Stage) -> None:
         while all(process.poll() is None for process in stage.processes):
             signal.sigtimedwait({signal.SIGCHLD}, 1.0)
     except KeyboardInterrupt:
-        pass
+        click.echo("\nStopping.", err=True)

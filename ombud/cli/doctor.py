@@ -7,7 +7,7 @@ import os
 import shutil
 import ssl
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,8 +25,8 @@ from ombud.dns import Resolver
 from ombud.domains import active_keys, load_key_ring, load_ownership
 from ombud.errors import BadField, Misconfigured, OmbudError
 from ombud.installation import MASTER_KEY, Installation
-from ombud.providers import PROVIDERS
-from ombud.providers.provider import Provider, Surroundings
+from ombud.providers import make_provider
+from ombud.providers.provider import Surroundings
 from ombud.providers.smtp import Smtp
 from ombud.providers.smtp.connection import NoSession
 from ombud.queue import State
@@ -36,8 +36,14 @@ from ombud.routing import TEST_ROUTE, Route, load_facts, route_secret
 _CERTIFICATE_LEFT = timedelta(days=14)
 #: Clocks further apart than this make times in logs and leases misleading.
 _CLOCK_APART = timedelta(seconds=5)
-#: Characters of an error's own words; those of a resolver name every try.
-_LONGEST = 120
+#: The file that marks a directory which `ombud demo` has made.
+_DEMO = "demo"
+#: What the checks are called in Swedish; a route's has its slug behind it.
+_SWEDISH = {
+    "directory": "katalog", "master key": "huvudnyckel", "settings": "inställningar", "database": "databas", "disk": "disk",
+    "clock": "klocka", "secrets": "hemligheter", "signing": "signering", "queue": "kö", "certificate": "certifikat",
+    "name servers": "namnservrar", "route": "väg",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +66,17 @@ def command(ctx: click.Context, connect: bool) -> None:
     if session.as_json:
         session.show_json({"ok": all(one.ok for one in checks), "checks": [asdict(one) for one in checks]})
     else:
-        rows = [{**asdict(one), "ok": "✔" if one.ok else "✖"} for one in checks]
+        rows = [
+            {**asdict(one), "ok": "✔" if one.ok else "✖", "check": _called(one.check, session.language)} for one in checks
+        ]
         session.show_rows(rows, "ok", "check", "found", "advice")
     if not all(one.ok for one in checks):
         ctx.exit(NOT_OK)
+
+
+def _called(check: str, language: str) -> str:
+    kind, of, slug = check.partition("route ")
+    return check if language != "sv" else f"{_SWEDISH['route']} {slug}" if of else _SWEDISH[kind]
 
 
 def _checks(session: Session, connect: bool) -> Iterator[Check]:
@@ -142,7 +155,7 @@ def _advice_on_database(session: Session) -> str:
 def _inside(session: Session, installation: Installation) -> Iterator[Check]:
     database = installation.database
     weakness = database.weakness()
-    yield Check("database", not weakness, f"{database.version()}, {step_of(database)}", weakness)
+    yield Check("database", not weakness, f"{database.version()}, schema {step_of(database)}", weakness)
     if database.file:
         yield _disk(session, installation, database.file)
     yield _clock(session, installation, database)
@@ -157,7 +170,7 @@ def _disk(session: Session, installation: Installation, file: Path) -> Check:
     advice = session.say(
         "Make room: below service.min_free mail is refused.", "Frigör utrymme: under service.min_free nekas e-post."
     )
-    return Check("disk", free >= least, f"{free >> 20} MiB", "" if free >= least else advice)
+    return Check("disk", free >= least, session.say(f"{free >> 20} MiB free", f"{free >> 20} MiB ledigt"), "" if free >= least else advice)
 
 
 def _clock(session: Session, installation: Installation, database: Database) -> Check:
@@ -256,39 +269,47 @@ def _certificate(session: Session, installation: Installation) -> Check:
 # --- routes --------------------------------------------------------------------------------------------------------
 
 
+class _NobodyKnows(Exception):
+    """No name server has answered for the route's host."""
+
+
 async def _routes(session: Session, installation: Installation, connect: bool) -> list[Check]:
     with installation.database.read() as tx:
         facts = load_facts(tx)
         secrets = {route.id: route_secret(tx, installation.seal, route.slug) for route in facts.routes.values()}
-    routes = [route for route in facts.routes.values() if route.slug != TEST_ROUTE]
-    found = await asyncio.gather(
-        *(_route(session, installation, route, secrets[route.id], connect) for route in routes)
-    )
-    return list(found)
-
-
-async def _route(session: Session, installation: Installation, route: Route, secret: str, connect: bool) -> Check:
-    """Whether the route's settings can be used, its host has an address, and (if asked for) its server takes us."""
-    name = f"route {route.slug}"
     resolver = Resolver(installation.settings.delivery.dns_servers)
+    routes = [route for route in facts.routes.values() if route.slug != TEST_ROUTE]
+    looks = (_route(session, installation, route, secrets[route.id], resolver, connect) for route in routes)
+    found = await asyncio.gather(*looks, return_exceptions=True)
+    checks = [one for one in found if isinstance(one, Check)]
+    if any(isinstance(one, _NobodyKnows) for one in found):
+        checks.append(_name_servers(session, installation, routes, found))
+    return checks
+
+
+async def _route(
+    session: Session, installation: Installation, route: Route, secret: str, resolver: Resolver, connect: bool
+) -> Check:
+    """Whether the route's settings can be used, its host has an address, and (if asked for) its server takes us.
+
+    Raises _NobodyKnows.
+    """
+    name = f"route {route.slug}"
+    around = Surroundings(resolver.addresses, installation.settings.service.name)
     try:
-        provider = _provider(installation, route, secret, resolver)
-    except (BadField, KeyError) as error:
-        return Check(
-            name,
-            False,
-            str(error),
-            session.say("Correct its settings and apply again.", "Rätta dess inställningar och kör apply igen."),
-        )
+        provider = make_provider(
+            route.provider, route.settings, secret, around,
+            connections=route.limits.connections, delivery=installation.settings.delivery,
+        )  # fmt: skip
+    except (BadField, Misconfigured) as error:
+        advice = session.say("Correct its settings and apply again.", "Rätta dess inställningar och kör apply igen.")
+        return Check(name, False, error.text(session.language), advice)
     if not isinstance(provider, Smtp):
         return Check(name, True, route.provider)
     try:
         addresses = await resolver.addresses(provider.route.host)
     except OSError as error:
-        advice = session.say(
-            "No name server answers: see delivery.dns_servers.", "Ingen namnserver svarar: se delivery.dns_servers."
-        )
-        return Check(name, False, f"{provider.route.host}: {str(error)[:_LONGEST]}", advice)
+        raise _NobodyKnows from error
     if not addresses:
         advice = session.say(
             "Its host has no address in DNS; is it spelt right?",
@@ -298,18 +319,23 @@ async def _route(session: Session, installation: Installation, route: Route, sec
     return await _connected(session, name, provider) if connect else Check(name, True, ", ".join(addresses))
 
 
-def _provider(installation: Installation, route: Route, secret: str, resolver: Resolver) -> Provider:
-    """As the service makes it. Raises BadField, and KeyError when there is no such provider."""
-    delivery = installation.settings.delivery
-    own: dict[str, object] = {}
-    if route.provider == "smtp":
-        own = {
-            "ca_file": str(delivery.ca_file or ""),
-            "bind": delivery.bind_address,
-            "connections": route.limits.connections,
-        }
-    around = Surroundings(resolver.addresses, installation.settings.service.name)
-    return PROVIDERS[route.provider].make({**own, **route.settings}, secret, around)
+def _name_servers(
+    session: Session, installation: Installation, routes: Sequence[Route], found: Sequence[object]
+) -> Check:
+    """The name servers do not answer for the hosts of these routes; why is the same for all of them."""
+    slugs = ", ".join(route.slug for route, one in zip(routes, found, strict=True) if isinstance(one, _NobodyKnows))
+    servers = ", ".join(installation.settings.delivery.dns_servers)
+    if (session.directory / _DEMO).exists():
+        again = f"`ombud --dir {session.directory} demo --keep`"
+        advice = session.say(
+            f"This is a demo, and its world is not running: {again}.", f"Det här är en demo vars värld inte är igång: {again}."
+        )
+    else:
+        advice = session.say(
+            f"Does it answer? See delivery.dns_servers ({servers or 'empty: those of the system'}).",
+            f"Svarar den? Se delivery.dns_servers ({servers or 'tom: systemets egna'}).",
+        )
+    return Check("name servers", False, session.say(f"no answer for {slugs}", f"inget svar för {slugs}"), advice)
 
 
 async def _connected(session: Session, name: str, provider: Smtp) -> Check:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any, cast
 
 import click
-from sqlalchemy import delete
 
 from ombud.accounts import load_directory
 from ombud.cli.session import Group, Session, yes_option
 from ombud.db import Transaction
-from ombud.domains import Domain, active_keys, create_key, forget_domain, key_records, load_ownership, prove_domain
-from ombud.domains.keys import signing_key_table
+from ombud.domains import Domain, active_keys, forget_domain, keep_key, key_records, load_ownership, prove_domain
 from ombud.errors import BadField, NotFound
+from ombud.mail import dkim
 from ombud.mail.address import canonical_domain
 from ombud.mail.dkim import Algorithm
 
@@ -36,7 +35,7 @@ def list_(session: Session, customer: str | None) -> None:
         wanted = load_directory(tx).customer(customer).id if customer else None
         domains = load_ownership(tx).domains.values()
         rows = [_about(tx, domain) for domain in domains if wanted in (None, domain.customer_id)]
-    session.show_rows(rows, "name", "customer", "proof", "proved_at", "keys")
+    session.show_rows(rows, "name", "customer", "proof", "proved_at", "keys", spare=("proof", "proved_at"))
 
 
 @command.command()
@@ -98,13 +97,20 @@ def add(session: Session, name: str, customer: str, proved: bool, reason: str) -
 @yes_option
 @click.pass_obj
 def remove(session: Session, name: str, yes: bool) -> None:
-    """Take the proof of a domain back: new mail from it is refused from now on, and its keys are destroyed."""
+    """Take the proof of a domain back: new mail from it is refused from now on, and its keys are destroyed.
+
+    What is in the queue to be signed by them is held; `ombud queue release` lets it go once the domain has a key again.
+    """
     domain = canonical_domain(name)
     with session.opened() as installation:
-        session.confirm(yes, f"Refuse all new mail from {domain}?", f"Neka all ny e-post från {domain}?")
+        session.confirm(
+            yes,
+            f"Refuse all new mail from {domain}, and destroy its keys? What is queued to be signed by them will be held. "
+            "Leave their records in DNS for a week: receivers still check what has left.",
+            f"Neka all ny e-post från {domain} och förstör dess nycklar? Det som är köat för att signeras med dem hålls kvar. "
+            "Låt deras poster stå kvar i DNS en vecka: mottagarna kontrollerar fortfarande det som har skickats.",
+        )
         with installation.database.write() as tx:
-            # Whoever proves the domain next must not be signed for by its keys.
-            tx.execute(delete(signing_key_table).where(signing_key_table.c.domain == domain))
             forget_domain(tx, domain)
     session.show_done(
         {"domain": domain, "change": "removed"}, f"{domain} is not proved any more.", f"{domain} är inte styrkt längre."
@@ -147,11 +153,10 @@ def zone_line(name: str, value: str) -> str:
 @click.pass_obj
 def new_key(session: Session, name: str, selector: str, algorithm: str) -> None:
     """Make a DKIM key for a domain, and show the record to publish. Mail is signed with it from now on."""
+    key = dkim.new_key(canonical_domain(name), selector, cast("Algorithm", algorithm))
     with session.opened() as installation, installation.database.write() as tx:
         domain = _domain(tx, name)
         if selector in (known for known, _ in active_keys(tx, domain.name)):
             raise BadField(field="selector", reason=f"{domain.name} has a key of that name already")
-        record = create_key(
-            tx, installation.seal, domain.name, selector, cast("Algorithm", algorithm), installation.clock.now()
-        )
+        record = keep_key(tx, installation.seal, key, installation.clock.now())
     session.show_one(_record(record.name, record.value))

@@ -71,18 +71,15 @@ def list_(
     if session.as_json:
         session.show_json({"data": rows, "next_cursor": more})
         return
-    session.show_rows(
-        [{**row, "at": row["created_at"]} for row in rows],
-        "id",
-        "at",
-        "customer",
-        "product",
-        "from",
-        "subject",
-        "states",
-    )
+    lines = [{**row, "at": row["created_at"], "states": _counted(row["states"])} for row in rows]
+    session.show_rows(lines, "id+at", "customer+product", "from+subject", "states")
     if more:
         click.echo(session.say(f"There are more: --cursor {more}", f"Det finns fler: --cursor {more}"))
+
+
+def _counted(states: Mapping[str, int]) -> list[str]:
+    """The states for a person, one below the other: alone it needs no number."""
+    return list(states) if sum(states.values()) == 1 else [f"{number} {state}" for state, number in states.items()]
 
 
 class Names:
@@ -180,9 +177,13 @@ def show(session: Session, id: str) -> None:
         session.show_json({**values, "recipients": recipients, "timeline": timeline})
         return
     session.show_one({name: value for name, value in values.items() if value not in ({}, [], "")})
-    session.show_rows(recipients, "address", "state", "reason", "route", "attempts", "due_at")
+    click.echo()
+    session.show_rows(
+        recipients, "address", "state", "due_at", "reason", "route", "attempts", spare=("attempts", "reason", "route")
+    )
+    click.echo()
     for event in timeline:
-        click.echo(_line(event))
+        session.show_line(_line(event), hanging=_HANGING)
 
 
 def read_id(id: str) -> tuple[str, int | None]:
@@ -191,8 +192,11 @@ def read_id(id: str) -> tuple[str, int | None]:
     return message_id, int(n) if n.isdecimal() else None
 
 
+_HANGING = 33  # what goes on to the next line begins under the recipient
+
+
 def _line(event: Mapping[str, Any]) -> str:
-    """One event for a person: when, what, whom, and the other side's words."""
+    """One event for a person, on one line: when, what, whom, and the other side's words."""
     at = event["at"].astimezone(STOCKHOLM).strftime("%Y-%m-%d %H:%M:%S")
     words = [event[name] for name in ("recipient", "route", "reply", "reason", "words") if event.get(name)]
     return without_unsafe(f"{at}  {event['type']:<12}{'  '.join(map(str, words))}")

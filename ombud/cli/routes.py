@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from ombud.accounts import Customer, Directory, Product, load_directory
-from ombud.apply import Done, WantedRoute, check_route, may_take, put_wanted_route
-from ombud.cli.session import Group, Session, changing, dry_run_option
+from ombud.apply import Done, WantedRoute, changing, check_route, may_take, put_wanted_route
+from ombud.cli.session import Group, Session, dry_run_option
 from ombud.clock import STOCKHOLM
 from ombud.db import Transaction
 from ombud.errors import BadField, Misconfigured, NotFound
@@ -47,7 +47,7 @@ def list_(session: Session) -> None:
     with session.opened() as installation, installation.database.read() as tx:
         directory, facts = load_directory(tx), load_facts(tx)
     rows = [_about(directory, route) for route in facts.routes.values()]
-    session.show_rows(rows, "slug", "provider", "to", "region", "owner", "sign", "billable", "paused")
+    session.show_rows(rows, "slug", "provider", "to", "region", "owner", "sign", "billable", "paused", spare=("provider", "owner", "region"))
 
 
 @command.command()

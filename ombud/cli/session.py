@@ -17,7 +17,6 @@ from ombud.clock import parse_moment
 from ombud.errors import NoInstallation, OmbudError
 
 if TYPE_CHECKING:
-    from ombud.db import Database, Transaction
     from ombud.installation import Installation
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -68,14 +67,14 @@ class Session:
     def say(self, en: str, sv: str) -> str:
         return sv if self.language == "sv" else en
 
-    def show_rows(self, rows: Sequence[Mapping[str, Any]], *columns: str) -> None:
-        """A list: as JSON with everything, as a table with the columns named."""
+    def show_rows(self, rows: Sequence[Mapping[str, Any]], *columns: str, spare: Sequence[str] = ()) -> None:
+        """A list: as JSON with everything, as a table with the columns named; on a narrow terminal without the spare ones."""
         if self.as_json:
             self.show_json([dict(row) for row in rows])
         else:
             from ombud.cli import tables
 
-            tables.show_rows(rows, columns, self.language)
+            tables.show_rows(rows, columns, self.language, spare)
 
     def show_one(self, values: Mapping[str, Any]) -> None:
         """One thing with its values."""
@@ -92,6 +91,16 @@ class Session:
             self.show_json(dict(values))
         else:
             click.echo(self.say(en, sv))
+
+    def show_line(self, line: str, *, hanging: int) -> None:
+        """A line for a person. On a terminal what does not fit goes on below, so far in; a file or a pipe gets one line."""
+        import shutil
+        import textwrap
+
+        if sys.stdout.isatty():
+            room = shutil.get_terminal_size().columns
+            line = textwrap.fill(line, room, subsequent_indent=" " * min(hanging, room // 2), break_long_words=False, break_on_hyphens=False)
+        click.echo(line)
 
     def show_json(self, value: object) -> None:
         click.echo(json.dumps(value, ensure_ascii=False, default=_plain))
@@ -201,22 +210,6 @@ class Group(click.Group):
         super().__init__(*args, **kwargs)
         if not self.params:
             self.params += global_options(inner=True)
-
-
-@contextmanager
-def changing(database: Database, *, dry_run: bool = False) -> Iterator[Transaction]:
-    """A writing transaction; a dry run takes everything back at its end."""
-    try:
-        with database.write() as tx:
-            yield tx
-            if dry_run:
-                raise _TakeBack
-    except _TakeBack:
-        pass
-
-
-class _TakeBack(Exception):
-    pass
 
 
 def dry_run_option(function: F) -> F:

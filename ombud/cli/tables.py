@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from rich import box
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -16,7 +18,7 @@ from ombud.mail.encodedword import without_unsafe
 
 #: What the columns are called in Swedish; English has the names themselves, but for those that have two words here.
 _SWEDISH = {
-    "action": "åtgärd", "address": "adress", "advice": "gör så här", "algorithm": "algoritm", "alternative": "alternativ", "at": "tid",
+    "action": "åtgärd", "assigned": "används av", "changed_at": "ändrad", "door": "dörr", "mail_from": "kuvertets avsändare", "records": "poster", "address": "adress", "advice": "gör så här", "algorithm": "algoritm", "alternative": "alternativ", "at": "tid",
     "attempts": "försök", "billable": "debiteras", "change": "ändring", "check": "kontroll", "code": "kod",
     "contact_email": "kontaktens e-post", "contact_name": "kontakt", "count": "antal", "created_at": "skapad", "credentials": "nycklar",
     "customer": "kund", "detail": "detalj", "domain": "domän", "domains": "domäner", "due_at": "nästa försök", "emails": "e-post",
@@ -29,8 +31,12 @@ _SWEDISH = {
     "subject": "ämne", "suspended": "avstängd", "tags": "etiketter", "to": "till", "type": "typ", "value": "värde",
 }  # fmt: skip
 _WIDE = 200  # into a file or a pipe there is no edge to keep to
-#: What a person copies, or reads down the column: never broken in two.
-_WHOLE = {"id", "slug", "handle", "at", "created_at", "proved_at", "due_at"}
+_GAP = 2  # between columns; one of it is where rich would draw a line
+#: Moments have a space in them, and are not broken there; other values may be, between words.
+_MOMENTS = {"at", "created_at", "proved_at", "due_at"}
+#: What may be cut off at the end of the line instead of taking another one; its first so many characters say enough.
+_CUT = {"subject": 16, "from": 16}
+_NARROW = 8  # a column that must be broken keeps so much
 _COLOURS = {
     "delivered": "green", "added": "green", "send": "green", "✔": "green", "changed": "yellow", "deferred": "yellow",
     "held": "yellow", "hold": "yellow", "unknown": "yellow", "removed": "red", "failed": "red", "expired": "red", "refuse": "red",
@@ -38,20 +44,98 @@ _COLOURS = {
 }  # fmt: skip
 
 
-def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], language: str) -> None:
+def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], language: str, spare: Sequence[str] = ()) -> None:
+    """A table of these columns, without those that are empty in every row.
+
+    A column `a+b` has the value of a above that of b. Where the terminal is too narrow, the `spare` columns are left out one
+    after the other.
+    """
     console = _console()
     if not rows:
         console.print(_text("Inget." if language == "sv" else "Nothing."))
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for column in columns:
-        numbers = all(isinstance(row.get(column), int) and not isinstance(row[column], bool) for row in rows)
-        table.add_column(
-            heading(column, language), justify="right" if numbers else "left", overflow="fold", no_wrap=column in _WHOLE
-        )
-    for row in rows:
-        table.add_row(*(_text(shown(row.get(column), language)) for column in columns))
+    full = [_Column.of(name, rows, language) for name in columns]
+    full = [column for column in full if not column.empty] or full
+    kept, widths = _that_fit(full, spare, console.width)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, _GAP - 1, 0, 0), pad_edge=False, header_style="bold")
+    for column, width in zip(kept, widths, strict=True):
+        table.add_column(column.heading, justify="right" if column.numbers else "left", overflow="fold", width=width)
+    for row in zip(*(column.texts(width) for column, width in zip(kept, widths, strict=True)), strict=True):
+        table.add_row(*row)
     console.print(table)
+    if left_out := [column.name for column in full if column not in kept]:
+        console.print(_left_out(left_out, language), style="dim")
+
+
+def _left_out(names: Sequence[str], language: str) -> str:
+    words = ", ".join(heading(name, language) for name in names)
+    return f"(Inte plats för: {words}.)" if language == "sv" else f"(No room for: {words}.)"
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """One column as a person would see it, with all the room there is."""
+
+    name: str
+    heading: str
+    cells: Sequence[str]
+    numbers: bool
+    empty: bool
+
+    @classmethod
+    def of(cls, name: str, rows: Sequence[Mapping[str, Any]], language: str) -> _Column:
+        parts = name.split("+")
+        values = [[row.get(part) for part in parts] for row in rows]
+        return cls(
+            name, "\n".join(heading(part, language) for part in parts),
+            ["\n".join(shown(value, language) for value in cell) for cell in values],
+            all(isinstance(value, int) and not isinstance(value, bool) for cell in values for value in cell),
+            all(value is None for cell in values for value in cell),
+        )  # fmt: skip
+
+    @property
+    def widest(self) -> int:
+        return max(cell_len(line) for text in (self.heading, *self.cells) for line in text.split("\n"))
+
+    @property
+    def least(self) -> int:
+        """The width that breaks nothing which should stay whole."""
+        parts = set(self.name.split("+"))
+        if self.numbers or parts & _MOMENTS:
+            return self.widest
+        if parts <= set(_CUT):
+            return min(self.widest, max(_CUT[part] for part in parts))
+        return max((cell_len(word) for text in (self.heading, *self.cells) for word in text.split()), default=1)
+
+    def texts(self, width: int) -> list[Text]:
+        if set(self.name.split("+")) <= set(_CUT):
+            return [_text("\n".join(_cut(line, width) for line in cell.split("\n"))) for cell in self.cells]
+        return [_text(cell) for cell in self.cells]
+
+
+def _that_fit(full: Sequence[_Column], spare: Sequence[str], room: int) -> tuple[list[_Column], list[int]]:
+    """The columns to show, each with its width: all, or without as many of the spare ones as must go."""
+    for gone in range(len(spare) + 1):
+        kept = [column for column in full if column.name not in spare[:gone]]
+        least = [column.least for column in kept]
+        free = room - _GAP * (len(kept) - 1)
+        if sum(least) <= free:
+            break
+    else:  # even so it is too narrow: something must be broken
+        least = [min(each, _NARROW) for each in least]
+    return kept, _shared_out([column.widest for column in kept], least, free)
+
+
+def _shared_out(widest: Sequence[int], least: Sequence[int], free: int) -> list[int]:
+    """Take from the widest that can spare something until all have room."""
+    widths = list(widest)
+    while sum(widths) > free and (loose := [n for n, width in enumerate(widths) if width > least[n]]):
+        widths[max(loose, key=widths.__getitem__)] -= 1
+    return widths
+
+
+def _cut(line: str, width: int) -> str:
+    return line if cell_len(line) <= width else f"{set_cell_size(line, width - 1).rstrip()}…"
 
 
 def show_one(values: Mapping[str, Any], language: str) -> None:
@@ -78,10 +162,15 @@ def shown(value: Any, language: str) -> str:
     if isinstance(value, int):
         return f"{value:,}".replace(",", "\N{NO-BREAK SPACE}")
     if isinstance(value, Mapping):
-        return ", ".join(f"{name}: {shown(inner, language)}" for name, inner in value.items() if inner is not None)
+        return ", ".join(f"{name}: {_plain(inner, language)}" for name, inner in value.items() if inner is not None)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "\n".join(shown(inner, language) for inner in value)
     return "\n".join(without_unsafe(line) for line in str(value).split("\n"))
+
+
+def _plain(value: Any, language: str) -> str:
+    """A value beside its name. A number is not grouped there: it may be a port."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else shown(value, language)
 
 
 def _text(shown: str) -> Text:

@@ -214,8 +214,8 @@ ca_file = "{world["ca_file"]}"
 def _set_up(installation: Installation, toml: Path, world: Mapping[str, Any]) -> int:
     """Apply the example, and publish the keys' records in the world's DNS. Returns how many things changed."""
     wanted = read(toml, {**os.environ, **_environment(world)})
-    with installation.database.write() as tx:
-        steps = apply(tx, installation.seal, wanted, installation.clock.now())
+    steps = apply(installation.database, installation.seal, wanted, installation.clock.now())
+    with installation.database.read() as tx:
         records = key_records(tx)
     zone = Path(world["dkim_zone"])
     draft = zone.with_suffix(".new")

@@ -139,8 +139,20 @@ def test_the_master_key_of_another_installation_is_told(offline: Any) -> None:
 
 def test_a_name_server_that_does_not_answer_is_told_as_that(offline: Any) -> None:
     found = wrong(offline("doctor", code=3))
-    assert set(found) == {"route underleverantor", "route egen-server", "route mailgun-eu", "route eken-egen"}
-    assert all("delivery.dns_servers" in one["advice"] for one in found.values())
+    assert set(found) == {"name servers"}
+    assert found["name servers"]["found"] == "no answer for underleverantor, egen-server, mailgun-eu, eken-egen"
+    assert "delivery.dns_servers (127.0.0.1:" in found["name servers"]["advice"]
+
+
+def test_a_demo_whose_world_has_stopped_is_told_as_that(offline: Any) -> None:
+    (offline.directory / "demo").touch()
+    assert "demo --keep" in wrong(offline("doctor", code=3))["name servers"]["advice"]
+
+
+def test_the_checks_have_swedish_names_for_people(offline: Any) -> None:
+    table = offline("doctor", "--table", "--lang", "sv", code=3).out
+    assert "namnservrar" in table
+    assert "huvudnyckel" in table
 
 
 def test_a_domain_that_should_be_signed_for_and_has_no_key_is_told(offline: Any) -> None:

@@ -20,6 +20,7 @@ from ombud.db.snapshot import Snapshot
 from ombud.delivery import Delivery
 from ombud.domains import keep_key, load_key_ring, load_ownership, prove_domain
 from ombud.mail.address import parse_address
+from ombud.mail.dkim import new_key
 from ombud.providers import PROVIDERS
 from ombud.providers.provider import Provider, Surroundings
 from ombud.queue import Happening, State, beat, timeline

@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 from ombud import usage
 from ombud.accounts import Mode
 from ombud.domains import keep_key, key_records, prove_domain
+from ombud.mail.dkim import new_key
 from ombud.mail.message import header_values
 from ombud.queue import State
 from ombud.queue.tables import attempt_table, recipient_table

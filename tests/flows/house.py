@@ -31,8 +31,9 @@ from ombud import queue
 from ombud.accounts import Mode, create_credential, load_directory, put_customer, put_product
 from ombud.clock import TurnedClock
 from ombud.db import Database, Transaction
-from ombud.domains import create_key, prove_domain
+from ombud.domains import keep_key, prove_domain
 from ombud.installation import Installation
+from ombud.mail.dkim import new_key
 from ombud.queue import State
 from ombud.queue.tables import recipient_table
 from ombud.routing import Limits, assign, load_facts, put_route
@@ -88,13 +89,18 @@ class Answer:
 
 
 class House:
-    """An installation whose mail goes to one next hop. `keys`: eken, linden, vendor (all customers), test (Eken's)."""
+    """An installation whose mail goes to one next hop. `keys`: eken, linden, vendor (all customers), test (Eken's).
+
+    `tables` are tables of settings; `route` among them is what the way to the next hop has otherwise than usual.
+    """
 
     def __init__(self, directory: Path, database: str, hop: NextHop, **tables: dict[str, Any]) -> None:
         self.directory, self.hop, self.database = directory, hop, database
         self.keys: dict[str, Key] = {}
         self.starttls_port = self.tls_port = 0
         self.http = ""
+        self.wake: Callable[[], None] = lambda: None  # tells a service in a thread to look at once
+        self._route = tables.pop("route", {})
         self._write_settings(tables)
         make_certificate(directory, NAME)
         self.ca_file = directory / "smtp-cert.pem"
@@ -121,8 +127,18 @@ class House:
         for slug, name in (("eken", "Bostads AB Eken"), ("linden", "Stiftelsen Linden")):
             put_customer(tx, slug, name, now)
         put_product(tx, "hyra", "Hyra", now)
+        # Its times are short, but for a machine that is busy.
+        times = {"connect_seconds": 5, "command_seconds": 5, "data_seconds": 5, "dot_seconds": 20}
+        way = {
+            "host": "127.0.0.1",
+            "port": self.hop.port,
+            "tls": "none",
+            "connections": CONNECTIONS,
+            **times,
+            **self._route,
+        }
         put_route(
-            tx, seal, "hop", "smtp", self.route(), None, now, sign=True, billable=True, limits=Limits(connections=CONNECTIONS)
+            tx, seal, "hop", "smtp", way, None, now, sign=True, billable=True, limits=Limits(connections=way["connections"])
         )  # fmt: skip
         directory, route = load_directory(tx), load_facts(tx).route("hop")
         assert route
@@ -130,16 +146,16 @@ class House:
         assign(tx, None, product.id, route.id, now)
         for customer in (eken, linden):
             prove_domain(tx, f"{customer.slug}.example", customer, "operator", "the tests", now)
-            create_key(tx, seal, f"{customer.slug}.example", "om1", "ed25519-sha256", now)
-        owners = {"eken": (eken, Mode.LIVE), "linden": (linden, Mode.LIVE), "vendor": (None, Mode.LIVE), "test": (eken, Mode.TEST)}
+            keep_key(tx, seal, new_key(f"{customer.slug}.example", "om1", "ed25519-sha256"), now)
+        owners = {
+            "eken": (eken, Mode.LIVE),
+            "linden": (linden, Mode.LIVE),
+            "vendor": (None, Mode.LIVE),
+            "test": (eken, Mode.TEST),
+        }
         for name, (owner, mode) in owners.items():
             made = create_credential(tx, product, owner, mode, now)
             self.keys[name] = Key(made.handle, made.secret, made.api_key)
-
-    def route(self, **changed: Any) -> dict[str, Any]:
-        """The settings of the way to the next hop; its times are short, but for a machine that is busy."""
-        times = {"connect_seconds": 5, "command_seconds": 5, "data_seconds": 5, "dot_seconds": 20}
-        return {"host": "127.0.0.1", "port": self.hop.port, "tls": "none", "connections": CONNECTIONS, **times, **changed}
 
     # --- knocking ----------------------------------------------------------------------------------------------------
 
@@ -191,8 +207,16 @@ class House:
 
     def post(self, who: str = "eken", **changed: Any) -> Answer:
         """Send one mail by HTTP: the rent notice, with these fields changed (None: left out)."""
-        fields = {"from": f"Bostads AB Eken <{EKEN}>", "to": ["anna@post.example"], "subject": "Hyresavi", "text": "Hej!", **changed}
-        return self.call("POST", "/v1/messages", who, json={name: value for name, value in fields.items() if value is not None})
+        fields = {
+            "from": f"Bostads AB Eken <{EKEN}>",
+            "to": ["anna@post.example"],
+            "subject": "Hyresavi",
+            "text": "Hej!",
+            **changed,
+        }
+        return self.call(
+            "POST", "/v1/messages", who, json={name: value for name, value in fields.items() if value is not None}
+        )
 
     def post_raw(self, content: bytes, who: str = "eken", **fields: Any) -> Answer:
         return self.call("POST", "/v1/messages", who, json={"raw": b64encode(content).decode(), **fields})
@@ -237,6 +261,7 @@ class House:
                 tx.execute(update(recipient_table).where(due.is_not(None)).values(due_at=tx.now - timedelta(seconds=1)))
         finally:
             database.close()
+        self.wake()
 
     def arrives(self, *addresses: str, seconds: float = 60, hurry: bool = False) -> None:
         """Wait until they all have their mail, and what became of it is written down."""
@@ -269,6 +294,7 @@ class InThread:
         self.service = self.run(self._start())
         house.starttls_port, house.tls_port = self.service.smtp.starttls_port, self.service.smtp.tls_port
         house.http = f"http://127.0.0.1:{self.service.http.port}"
+        house.wake = lambda: self._loop.call_soon_threadsafe(self.service.delivery.wake) and None
 
     async def _start(self) -> Service:
         service = Service(self.installation)
@@ -290,6 +316,7 @@ class InThread:
             return int(connection.exec_driver_sql(f"PRAGMA {setting}").scalar() or 0)
 
     def stop(self, grace: float = 5.0) -> None:
+        self.house.wake = lambda: None
         self.run(self.service.stop(grace))
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -306,7 +333,12 @@ class AsProcess:
         command = [sys.executable, "-m", "ombud", "--json", "--dir", str(house.directory), "serve"]
         with (house.directory / "serve.log").open("ab") as log:
             self.process = subprocess.Popen(
-                command, cwd=ROOT, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
+                command,
+                cwd=ROOT,
+                env={**os.environ, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
             )
         assert self.process.stdout
         up = json.loads(self.process.stdout.readline() or b"{}")

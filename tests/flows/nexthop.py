@@ -71,6 +71,10 @@ class NextHop:
         self._thread.join()
         self._loop.close()
 
+    def let_go(self) -> None:
+        """Answer what waits, though the block is not over."""
+        self._held = False
+
     @contextmanager
     def holding(self) -> Iterator[None]:
         """Answer no final dot within the block; those that wait are answered after it."""
@@ -118,15 +122,16 @@ class NextHop:
         recipients: list[str] = []
         while line := await reader.readline():
             verb = line[:4].upper().decode("latin-1").strip()
-            if verb == "MAIL":
-                recipients = []
-            if verb == "RCPT":
+            if verb == "RCPT" and "MAIL" in self.says:
+                writer.write(b"503 5.5.1 nobody's\r\n")
+            elif verb == "RCPT":
                 writer.write(self._rcpt(line.partition(b"<")[2].partition(b">")[0].decode(), recipients))
             elif verb == "DATA" and not recipients:
                 writer.write(b"503 5.5.1 nobody\r\n")
             elif verb == "DATA":
                 if await self._say("DATA", writer):
                     await self._take(reader, writer, tuple(recipients))
+                recipients = []
             elif verb in _GOOD:
                 await self._say(verb, writer)
             else:

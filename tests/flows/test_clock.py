@@ -6,11 +6,13 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import func, select
 
 from ombud import queue
 from ombud.clock import month_of
 from ombud.delivery.schedule import AFTER_UNKNOWN
 from ombud.queue import State
+from ombud.queue.tables import attempt_table
 from ombud.usage import usage_of
 from tests.flows.conftest import Serve
 from tests.flows.house import House, InThread, until
@@ -22,7 +24,13 @@ def _billed(house: House) -> Counter[str]:
     """How many e-mails are billed, by month."""
     with house.looking() as tx:
         months = ("2024-05", "2024-06", "2034-05")
-        return Counter({month: n for month in months if (n := sum(line.emails for line in usage_of(tx, period=month) if line.billable))})
+        return Counter(
+            {
+                month: n
+                for month in months
+                if (n := sum(line.emails for line in usage_of(tx, period=month) if line.billable))
+            }
+        )
 
 
 def _recovered(running: InThread) -> int:
@@ -56,10 +64,6 @@ def test_a_clock_that_jumps_loses_and_doubles_nothing(serve: Serve, jump: str) -
 
 
 def _attempts(house: House) -> int:
-    from sqlalchemy import func, select
-
-    from ombud.queue.tables import attempt_table
-
     with house.looking() as tx:
         return int(tx.execute(select(func.count()).select_from(attempt_table)).scalar_one())
 

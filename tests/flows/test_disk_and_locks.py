@@ -72,7 +72,7 @@ def test_below_the_room_that_must_stay_free_mail_is_refused_but_delivery_goes_on
             assert (code, words.split()[0], words.split()[-1]) == (452, "4.3.1", "[disk_full]")
             answer = house.post(to=["no@post.example"])
             assert (answer.status, answer.code, answer.body["retryable"]) == (507, "disk_full", True)
-            house.hop._held = False
+            house.hop.let_go()
             house.arrives("before@post.example")
     until(lambda: house.submit("after@post.example")[0] == 250)
     house.arrives("after@post.example")
@@ -120,7 +120,7 @@ def test_a_database_that_stays_locked_is_451_and_503_and_goes_on_when_it_is_free
         until(lambda: house.hop.waiting)
         running.pragma("busy_timeout = 200")
         with _locked(house):
-            house.hop._held = False  # delivered now, and the outcome cannot be written
+            house.hop.let_go()  # delivered now, and the outcome cannot be written
             code, words = house.submit("no@post.example")
             assert (code, words.split()[0], words.split()[-1]) == (451, "4.3.0", "[database_gone]")
             answer = house.post(to=["no@post.example"])
@@ -131,5 +131,3 @@ def test_a_database_that_stays_locked_is_451_and_503_and_goes_on_when_it_is_free
     assert "no@post.example" not in house.known()
     assert house.hop.taken == {"before@post.example": 1, "after@post.example": 1}
     assert house.unwell() == []
-
-

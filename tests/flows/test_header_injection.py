@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 from collections import Counter
+from collections.abc import Callable, Collection
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ TRICKS = (
     f'"{EVIL}" <{EKEN}>', f"{EKEN}, {EVIL}", f"<{EVIL}> {EKEN}", "a" * 2000, "{{namn}}", '"; filename="b.exe', ".", "\r\n.\r\n",
 )  # fmt: skip
 TO = "anna@post.example"
-FIELDS = {
+FIELDS: dict[str, Callable[[str], dict[str, Any]]] = {
     "from": lambda text: {"from": text},
     "from name": lambda text: {"from": f"{text} <{EKEN}>"},
     "to": lambda text: {"to": [text]},
@@ -47,12 +48,14 @@ ASKED_FOR = {"cc", "reply-to", "x-avi", "list-unsubscribe"}
 def test_no_field_of_the_api_makes_a_header_or_a_recipient_of_its_own(serve: Serve) -> None:
     house = serve().house
     accepted: set[str] = set()
+    named: set[str] = set()  # a strange name, but one that a field may have, gets its field
     refusals: Counter[str] = Counter()
     for field, changed in FIELDS.items():
         for trick in TRICKS:
             answer = house.post(**{"to": [TO], **changed(trick)})
             if answer.status == 202:
                 accepted.add(answer.body["id"])
+                named |= {trick.lower()} if field == "header name" else set()
             else:
                 assert answer.status in (400, 403, 422) and answer.code, (field, trick, answer)
                 refusals[answer.code] += 1
@@ -61,16 +64,24 @@ def test_no_field_of_the_api_makes_a_header_or_a_recipient_of_its_own(serve: Ser
     until(lambda: len(house.hop.copies) >= len(accepted))
     assert house.settled().total() == sum(house.hop.taken.values())
     for copy in house.hop.copies:
-        _is_one_clean_mail(copy)
+        _is_one_clean_mail(copy, named)
     assert house.unwell() == []
 
 
 @on_sqlite
 def test_no_value_of_a_batch_makes_a_header_or_a_recipient_of_its_own(serve: Serve) -> None:
     house = serve().house
-    recipients: list[dict[str, Any]] = [{"to": f"r{n}@post.example", "variables": {"vad": trick}} for n, trick in enumerate(TRICKS)]
+    recipients: list[dict[str, Any]] = [
+        {"to": f"r{n}@post.example", "variables": {"vad": trick}} for n, trick in enumerate(TRICKS)
+    ]
     recipients += [{"to": f"{trick} <n{n}@post.example>", "variables": {"vad": "x"}} for n, trick in enumerate(TRICKS)]
-    batch = {"from": EKEN, "subject": "Avi {{vad}}", "text": "Hej {{vad}}", "html": "<p>{{vad}}", "recipients": recipients}
+    batch = {
+        "from": EKEN,
+        "subject": "Avi {{vad}}",
+        "text": "Hej {{vad}}",
+        "html": "<p>{{vad}}",
+        "recipients": recipients,
+    }
     answer = house.call("POST", "/v1/messages/batch", json=batch)
     assert answer.status == 202
     accepted = [one["to"] for one in answer.body["results"] if one["status"] == "accepted"]
@@ -101,14 +112,14 @@ def _send(house: House, door: str, content: bytes) -> None:
         assert house.post_raw(content, to=[TO]).status == 202
 
 
-def _is_one_clean_mail(copy: Copy) -> None:
+def _is_one_clean_mail(copy: Copy, named: Collection[str] = ()) -> None:
     """It went to whom it was for, its lines are whole, and each header field is one of ours or was asked for, and stands once."""
-    assert EVIL not in copy.recipients and all(address.endswith(("@post.example", EKEN)) for address in copy.recipients)
+    assert all(address.endswith(("@post.example", EKEN)) for address in copy.recipients)
     lines = copy.content.split(b"\r\n")
     assert not any(b"\r" in line or b"\n" in line or b"\0" in line or len(line) > 998 for line in lines)
     read = email.message_from_bytes(copy.content)
     names = Counter(name.lower() for name in read.keys())  # noqa: SIM118  # with repetitions
-    assert set(names) <= OWN | ASKED_FOR and set(names.values()) == {1}, names
+    assert set(names) <= OWN | ASKED_FOR | set(named) and set(names.values()) == {1}, names
     assert not read.defects
     for part in read.walk():
         assert all("evil" not in name.lower() and "bcc" not in name.lower() for name in part.keys())  # noqa: SIM118

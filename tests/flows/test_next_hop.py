@@ -92,7 +92,13 @@ def test_each_recipient_of_one_mail_gets_its_own_answer(running: InThread) -> No
     _arrive_once(house, "anna@post.example", "bo@post.example", "later@post.example")
 
 
-GARBAGE = (b"\xff\xfe\x00 nonsense\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"2\r\n", b"250" + b"x" * 40_000 + b"\r\n", b"999 9.9.9 what\r\n")
+GARBAGE = (
+    b"\xff\xfe\x00 nonsense\r\n",
+    b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    b"2\r\n",
+    b"250" + b"x" * 40_000 + b"\r\n",
+    b"999 9.9.9 what\r\n",
+)
 
 
 @pytest.mark.parametrize("verb", ["GREETING", "EHLO", "MAIL", "DATA"])
@@ -111,10 +117,7 @@ def test_garbage_before_the_final_dot_is_tried_again(running: InThread, verb: st
 def test_a_lost_answer_to_the_final_dot_is_unknown_and_the_second_copy_is_labelled(
     serve: Serve, answer: bytes | None
 ) -> None:
-    running = serve()
-    house = running.house
-    with running.installation.database.write() as tx:
-        _shorten(tx, running, dot_seconds=0.5)
+    house = serve(route={"dot_seconds": 0.5}).house
     house.hop.says["DOT"] = answer
     id = house.post().body["id"]
     _tried(house, State.UNKNOWN)
@@ -126,12 +129,3 @@ def test_a_lost_answer_to_the_final_dot_is_unknown_and_the_second_copy_is_labell
         happened = [(one.type, one.data.get("words", "")) for one in queue.timeline(tx, id)]
     assert happened[-2][0] == "unknown" and happened[-1] == ("delivered", "may be a second copy")
     assert house.unwell() == []
-
-
-def _shorten(tx: object, running: InThread, **times: float) -> None:
-    from ombud.routing import Limits, put_route
-
-    put_route(
-        tx, running.installation.seal, "hop", "smtp", running.house.route(**times), None, running.clock.now(),  # type: ignore[arg-type]
-        sign=True, billable=True, limits=Limits(connections=4),
-    )  # fmt: skip
