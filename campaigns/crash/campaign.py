@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -25,12 +26,12 @@ from ombud.queue import State
 SHORTEST, MEAN, LONGEST = 0.3, 1.2, 3.0
 #: This share of the kills comes while the service is still coming up, at this part of the time that it last took for that.
 WHILE_STARTING, STARTING_PART = 0.15, (0.6, 1.05)
-DRY_WITHIN = 120.0  # seconds for the queue to run dry, each time that what waits has been hurried
+PATIENCE = 60.0  # seconds without any progress, while the queue runs dry or the injector waits for its last answers
 ROUNDS = 6
 #: Recipients in the service's hands at one time, at most.
 MOST_OPEN = CONNECTIONS * IN_HAND_PER_CONNECTION * MOST_RECIPIENTS
 _ON_ITS_WAY = {State.WAITING, State.LEASED, State.SENDING}
-_TO_HURRY = {State.DEFERRED, State.UNKNOWN, State.QUARANTINED, State.HELD}
+_NOT_DONE = _ON_ITS_WAY | {State.DEFERRED, State.UNKNOWN, State.QUARANTINED, State.HELD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ def _injector(plan: Plan, houses: Sequence[House], figures: Figures) -> Iterator
         try:
             yield
             if not figures.faults:
-                process.communicate(timeout=DRY_WITHIN)  # closes its stdin: it is to end
+                process.communicate(timeout=2 * PATIENCE)  # closes its stdin: it is to end
         except subprocess.TimeoutExpired:
             figures.faults.append("the injector had no answers")
         finally:
@@ -204,17 +205,22 @@ def run_dry(house: House, figures: Figures, say: Callable[[str], None]) -> None:
     """Until nothing waits any more: what is to be tried again later is tried now, what was set aside is released."""
     for _ in range(ROUNDS):
         states = _settled(house)
-        if not states.keys() & (_ON_ITS_WAY | _TO_HURRY):
+        if not any(states[state] for state in _NOT_DONE):
             break
         say(f"{figures.database}: " + ", ".join(f"{number} {state}" for state, number in sorted(states.items())))
         hurried = house.hurry()
         figures.quarantined += hurried[State.QUARANTINED]
-    figures.left = {str(state): number for state, number in _settled(house).items() if state in _ON_ITS_WAY | _TO_HURRY}
+    figures.left = {str(state): number for state, number in _settled(house).items() if state in _NOT_DONE}
 
 
-def _settled(house: House) -> dict[State, int]:
-    """The states when nothing is on its way any more, or when that has taken too long."""
-    end = time.monotonic() + DRY_WITHIN
-    while (states := house.states()).keys() & _ON_ITS_WAY and time.monotonic() < end:
+def _settled(house: House) -> Counter[State]:
+    """The states when nothing is on its way any more, or when what is has not become less for too long."""
+    least, end = None, 0.0
+    while True:
+        states = house.states()
+        on_its_way = sum(states[state] for state in _ON_ITS_WAY)
+        if least is None or on_its_way < least:
+            least, end = on_its_way, time.monotonic() + PATIENCE
+        if not on_its_way or time.monotonic() > end:
+            return states
         time.sleep(0.3)
-    return dict(states)

@@ -31,7 +31,7 @@ from ombud.verify import verify
 ROOT = Path(__file__).resolve().parents[2]
 SERVE = (sys.executable, "-m", "ombud", "--json", "serve")
 CUSTOMERS = ("kund1", "kund2", "kund3", "kund4")
-CONNECTIONS = 6
+CONNECTIONS = 10
 #: On PostgreSQL a dead worker is known by its silence. A short one, so that its mail comes back while the load runs.
 LEASE_SECONDS = 6
 UP_WITHIN = 60.0  # seconds

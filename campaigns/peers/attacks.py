@@ -20,7 +20,10 @@ _PACKAGE = "command-injection-tester"
 
 def command_injection(house: House, folder: Path) -> str:
     """Let the tester of the STARTTLS research (CVE-2011-0411 and its kin) judge the door. What it found; "ok" when nothing."""
-    if why := run_quietly([sys.executable, "-m", "pip", "install", "--quiet", "--target", folder, _PACKAGE], folder):
+    why = run_quietly([sys.executable, "-m", "venv", folder], folder)
+    if why := why or run_quietly(
+        [folder / "bin/pip", "install", "--quiet", "--disable-pip-version-check", _PACKAGE], folder
+    ):
         return f"not installed: {why}"
     options: list[str | Path] = [
         "--smtp",
@@ -32,7 +35,7 @@ def command_injection(house: House, folder: Path) -> str:
         "--logdir",
         folder / "logs",
     ]
-    command: list[str | Path] = [sys.executable, folder / "bin" / _PACKAGE, *options, "127.0.0.1"]
+    command: list[str | Path] = [folder / "bin/python", folder / "bin" / _PACKAGE, *options, "127.0.0.1"]
     said = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False).stdout
     clean = (
         "Sanity test done" in said

@@ -17,16 +17,20 @@ NAME, PLAIN_NAME = "hyresavi-lägenhet-Ö7.pdf", "hyresavi.pdf"
 
 @dataclass(frozen=True)
 class Mail:
-    """One mail; `token` is what it is known by."""
+    """One mail. `token` is what it is known by: it stands in the recipient's address, which no client encodes."""
 
     token: str
     sender: str
-    to: str = "asa@tenant.example"
     name: str = NAME
 
     @property
+    def to(self) -> str:
+        return f"{self.token}@tenant.example"
+
+    @property
     def subject(self) -> str:
-        return f"Hyresavi på väg: åäö ÅÄÖ {self.token}"
+        # Fits into one encoded word: between two of them Python's own package loses the space.
+        return "Hyresavi för maj, lägenhet Ö7"
 
     def as_bytes(self, line_end: str = "\r\n") -> bytes:
         """For clients that send what they are given. Python's own e-mail package writes it, as many products do."""

@@ -38,6 +38,13 @@ class Done(StrEnum):
     REMOVED = "removed"
     SAME = "same"
 
+    @staticmethod
+    def of(before: object | None, changed: bool) -> Done:
+        """What putting something came to: `before` is what was there, or None."""
+        if not changed:
+            return Done.SAME
+        return Done.ADDED if before is None else Done.CHANGED
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -123,7 +130,7 @@ def _customers(tx: Transaction, wanted: Wanted, now: datetime) -> list[Step]:
         changed = put_customer(tx, customer.slug, now=now, **values)
         before = known.get(customer.slug)
         detail = differences(asdict(before), values) if before and changed else customer.name
-        steps.append(Step(_done(before, changed), "customer", customer.slug, detail))
+        steps.append(Step(Done.of(before, changed), "customer", customer.slug, detail))
     return steps
 
 
@@ -158,7 +165,7 @@ def put_wanted_route(tx: Transaction, seal: Seal, route: WantedRoute, now: datet
     if before and changed:
         after = {**values, "provider": route.provider, "settings": dict(route.settings)}
         detail = differences({name: getattr(before, name) for name in after}, after) or "password"
-    return Step(_done(before, changed), "route", route.slug, detail)
+    return Step(Done.of(before, changed), "route", route.slug, detail)
 
 
 def _password(tx: Transaction, seal: Seal, route: WantedRoute, before: Route | None) -> str | None:
@@ -180,7 +187,7 @@ def _products(tx: Transaction, wanted: Wanted, now: datetime) -> list[Step]:
     steps = []
     for product in wanted.products:
         changed = put_product(tx, product.slug, product.name, now)
-        steps.append(Step(_done(known.get(product.slug), changed), "product", product.slug, product.name))
+        steps.append(Step(Done.of(known.get(product.slug), changed), "product", product.slug, product.name))
     directory, facts = load_directory(tx), load_facts(tx)
     for product in wanted.products:
         if product.route:
@@ -223,7 +230,7 @@ def _assigned(
     changed = assign(tx, *who, route.id, now)
     name = f"{customer.slug if customer else 'everyone'} / {product or 'every product'}"
     detail = f"{facts.routes[before].slug} -> {slug}" if before and changed else slug
-    return Step(_done(before, changed), "assignment", name, detail)
+    return Step(Done.of(before, changed), "assignment", name, detail)
 
 
 def _unassigned(
@@ -281,12 +288,6 @@ def _customer(directory: Directory, slug: str, where: str) -> Customer:
     if slug not in directory.customers:
         raise Misconfigured(reason=f"{where}: there is no customer {slug}")
     return directory.customer(slug)
-
-
-def _done(before: object | None, changed: bool) -> Done:
-    if not changed:
-        return Done.SAME
-    return Done.ADDED if before is None else Done.CHANGED
 
 
 def differences(before: Mapping[str, object], after: Mapping[str, object]) -> str:

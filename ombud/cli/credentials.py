@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ombud.accounts import Mode, create_credential, load_directory, revoke_credential
-from ombud.cli.session import Group, Session, yes_option
+from ombud.cli.session import Group, Session, choice_of, yes_option
 
 
 @click.group("credentials", cls=Group)
@@ -40,11 +40,7 @@ def list_(session: Session, customer: str | None, product: str | None) -> None:
 @click.option("--product", required=True, help="Which product submits with it.")
 @click.option("--customer", help="For this customer only; without it, for every customer of the product.")
 @click.option(
-    "--mode",
-    type=click.Choice([mode.value for mode in Mode]),
-    default=Mode.LIVE.value,
-    show_default=True,
-    help="Test mail never leaves.",
+    "--mode", type=choice_of(Mode), default=Mode.LIVE.value, show_default=True, help="Test mail never leaves."
 )
 @click.option("--note", default="", help="What it is for.")
 @click.pass_obj

@@ -28,7 +28,9 @@ def list_(session: Session) -> None:
         customers, ownership = load_directory(tx).customers, load_ownership(tx)
     count = Counter(domain.customer_id for domain in ownership.domains.values())
     rows = [{**_about(customer), "domains": count[customer.id]} for customer in customers.values()]
-    session.show_rows(rows, "slug", "name", "org_number", "contact_email", "domains", "suspended", spare=("contact_email",))
+    session.show_rows(
+        rows, "slug", "name", "org_number", "contact_email", "domains", "suspended", spare=("contact_email",)
+    )
 
 
 @command.command()
@@ -87,7 +89,7 @@ def add(session: Session, /, slug: str, **values: str | None) -> None:
         kept = {name: getattr(before, name) if before else _NEW[name] for name in values}
         given = {name: value for name, value in values.items() if value is not None}
         changed = put_customer(tx, slug, now=installation.clock.now(), **checked_customer(slug, {**kept, **given}))
-    done = Done.SAME if not changed else Done.CHANGED if before else Done.ADDED
+    done = Done.of(before, changed)
     session.show_done({"customer": slug, "change": done}, f"The customer {slug}: {done}.", f"Kunden {slug}: {done}.")
 
 

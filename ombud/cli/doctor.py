@@ -67,7 +67,8 @@ def command(ctx: click.Context, connect: bool) -> None:
         session.show_json({"ok": all(one.ok for one in checks), "checks": [asdict(one) for one in checks]})
     else:
         rows = [
-            {**asdict(one), "ok": "✔" if one.ok else "✖", "check": _called(one.check, session.language)} for one in checks
+            {**asdict(one), "ok": "✔" if one.ok else "✖", "check": _called(one.check, session.language)}
+            for one in checks
         ]
         session.show_rows(rows, "ok", "check", "found", "advice")
     if not all(one.ok for one in checks):
@@ -170,7 +171,12 @@ def _disk(session: Session, installation: Installation, file: Path) -> Check:
     advice = session.say(
         "Make room: below service.min_free mail is refused.", "Frigör utrymme: under service.min_free nekas e-post."
     )
-    return Check("disk", free >= least, session.say(f"{free >> 20} MiB free", f"{free >> 20} MiB ledigt"), "" if free >= least else advice)
+    return Check(
+        "disk",
+        free >= least,
+        session.say(f"{free >> 20} MiB free", f"{free >> 20} MiB ledigt"),
+        "" if free >= least else advice,
+    )
 
 
 def _clock(session: Session, installation: Installation, database: Database) -> Check:
@@ -269,10 +275,6 @@ def _certificate(session: Session, installation: Installation) -> Check:
 # --- routes --------------------------------------------------------------------------------------------------------
 
 
-class _NobodyKnows(Exception):
-    """No name server has answered for the route's host."""
-
-
 async def _routes(session: Session, installation: Installation, connect: bool) -> list[Check]:
     with installation.database.read() as tx:
         facts = load_facts(tx)
@@ -280,19 +282,18 @@ async def _routes(session: Session, installation: Installation, connect: bool) -
     resolver = Resolver(installation.settings.delivery.dns_servers)
     routes = [route for route in facts.routes.values() if route.slug != TEST_ROUTE]
     looks = (_route(session, installation, route, secrets[route.id], resolver, connect) for route in routes)
-    found = await asyncio.gather(*looks, return_exceptions=True)
-    checks = [one for one in found if isinstance(one, Check)]
-    if any(isinstance(one, _NobodyKnows) for one in found):
-        checks.append(_name_servers(session, installation, routes, found))
-    return checks
+    found = await asyncio.gather(*looks)
+    unanswered = [route.slug for route, check in zip(routes, found, strict=True) if check is None]
+    silent = [_name_servers(session, installation, unanswered)] if unanswered else []
+    return [check for check in found if check] + silent
 
 
 async def _route(
     session: Session, installation: Installation, route: Route, secret: str, resolver: Resolver, connect: bool
-) -> Check:
+) -> Check | None:
     """Whether the route's settings can be used, its host has an address, and (if asked for) its server takes us.
 
-    Raises _NobodyKnows.
+    None: no name server answers for its host.
     """
     name = f"route {route.slug}"
     around = Surroundings(resolver.addresses, installation.settings.service.name)
@@ -308,8 +309,8 @@ async def _route(
         return Check(name, True, route.provider)
     try:
         addresses = await resolver.addresses(provider.route.host)
-    except OSError as error:
-        raise _NobodyKnows from error
+    except OSError:
+        return None
     if not addresses:
         advice = session.say(
             "Its host has no address in DNS; is it spelt right?",
@@ -319,16 +320,15 @@ async def _route(
     return await _connected(session, name, provider) if connect else Check(name, True, ", ".join(addresses))
 
 
-def _name_servers(
-    session: Session, installation: Installation, routes: Sequence[Route], found: Sequence[object]
-) -> Check:
-    """The name servers do not answer for the hosts of these routes; why is the same for all of them."""
-    slugs = ", ".join(route.slug for route, one in zip(routes, found, strict=True) if isinstance(one, _NobodyKnows))
+def _name_servers(session: Session, installation: Installation, unanswered: Sequence[str]) -> Check:
+    """What to do is the same for all these routes, so it is said once."""
+    slugs = ", ".join(unanswered)
     servers = ", ".join(installation.settings.delivery.dns_servers)
     if (session.directory / _DEMO).exists():
         again = f"`ombud --dir {session.directory} demo --keep`"
         advice = session.say(
-            f"This is a demo, and its world is not running: {again}.", f"Det här är en demo vars värld inte är igång: {again}."
+            f"This is a demo, and its world is not running: {again}.",
+            f"Det här är en demo vars värld inte är igång: {again}.",
         )
     else:
         advice = session.say(

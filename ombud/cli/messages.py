@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -11,7 +12,7 @@ import click
 
 from ombud import queue
 from ombud.accounts import Directory, load_directory
-from ombud.cli.session import Group, Session
+from ombud.cli.session import Group, Session, choice_of
 from ombud.clock import STOCKHOLM, parse_moment
 from ombud.db import Database, Transaction
 from ombud.errors import NotFound
@@ -44,9 +45,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option(
-    "--state", type=click.Choice([state.value for state in State]), help="One of its recipients is in this state."
-)
+@click.option("--state", type=choice_of(State), help="One of its recipients is in this state.")
 @click.option("--to", help="One of its recipients is this address.")
 @click.option("--tag", help="It has this tag.")
 @click.option("--message-id", help="Its Message-ID field is this.")
@@ -66,8 +65,10 @@ def list_(
     with session.opened() as installation, installation.database.read() as tx:
         names = Names(tx)
         wanted = Filter(State(state) if state else None, to, tag, message_id, since, until, names.route_id(route))
-        found, more = queue.list_messages(tx, names.scope(customer, product), wanted, limit, cursor)
-        rows = [names.summary(view) for view in found]
+        scope = names.scope(customer, product)
+        found, more = queue.list_messages(tx, scope, wanted, limit, cursor, recipients=False)
+        states = queue.tally(tx, [view.id for view in found])
+        rows = [names.summary(view, states[view.id]) for view in found]
     if session.as_json:
         session.show_json({"data": rows, "next_cursor": more})
         return
@@ -110,10 +111,8 @@ class Names:
     def customer(self, customer_id: int) -> str:
         return self.directory.customer_by_id(customer_id).slug
 
-    def summary(self, view: MessageView) -> dict[str, Any]:
-        states: dict[str, int] = {}
-        for recipient in view.recipients:
-            states[recipient.state] = states.get(recipient.state, 0) + 1
+    def summary(self, view: MessageView, states: Mapping[State, int]) -> dict[str, Any]:
+        """`states`: how many of its recipients are in each."""
         return {
             "id": view.id,
             "customer": self.customer(view.customer_id),
@@ -129,7 +128,7 @@ class Names:
             "tags": list(view.tags),
             "metadata": view.metadata,
             "created_at": view.created_at,
-            "states": states,
+            "states": dict(states),
         }
 
     def recipient(self, message_id: str, view: RecipientView) -> dict[str, Any]:
@@ -168,7 +167,7 @@ def show(session: Session, id: str) -> None:
         names = Names(tx)
         view = queue.get_message(tx, Scope(), message_id)
         chosen = [one for one in view.recipients if n in (None, one.n)]
-        values = names.summary(view)
+        values = names.summary(view, Counter(one.state for one in view.recipients))
         recipients = [names.recipient(message_id, one) for one in chosen]
         timeline = [names.event(one) for one in queue.timeline(tx, message_id, n)]
     if not chosen:

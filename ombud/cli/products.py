@@ -35,7 +35,7 @@ def add(session: Session, slug: str, name: str) -> None:
     check_slug(slug)
     check_text("name", name)
     with session.opened() as installation, installation.database.write() as tx:
-        is_new = slug not in load_directory(tx).products
+        before = load_directory(tx).products.get(slug)
         changed = put_product(tx, slug, name, installation.clock.now())
-    done = Done.SAME if not changed else Done.ADDED if is_new else Done.CHANGED
+    done = Done.of(before, changed)
     session.show_done({"product": slug, "change": done}, f"The product {slug}: {done}.", f"Produkten {slug}: {done}.")

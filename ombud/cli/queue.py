@@ -11,7 +11,7 @@ import click
 
 from ombud import queue
 from ombud.cli.messages import Names, read_id
-from ombud.cli.session import F, Group, Session, dry_run_option, yes_option
+from ombud.cli.session import F, Group, Session, choice_of, dry_run_option, yes_option
 from ombud.db import Transaction
 from ombud.errors import WrongState
 from ombud.installation import Installation
@@ -32,7 +32,7 @@ def command() -> None:
 @command.command()
 @click.option("--customer", help="Only this customer's.")
 @click.option("--route", help="Only what takes this route.")
-@click.option("--state", type=click.Choice([state.value for state in State]), help="Only what is in this state.")
+@click.option("--state", type=choice_of(State), help="Only what is in this state.")
 @click.pass_obj
 def show(session: Session, customer: str | None, route: str | None, state: str | None) -> None:
     """Count the recipients by customer, route and state."""
@@ -47,7 +47,9 @@ def show(session: Session, customer: str | None, route: str | None, state: str |
                 "recipients": one.recipients,
             }
             for one in queue.count(tx)
-            if customer_id in (None, one.customer_id) and route_id in (None, one.route_id) and state in (None, one.state)
+            if customer_id in (None, one.customer_id)
+            and route_id in (None, one.route_id)
+            and state in (None, one.state)
         ]
     session.show_rows(rows, "customer", "route", "state", "recipients")
 
@@ -107,7 +109,7 @@ def _choice(function: F) -> F:
         click.argument("message", required=False),
         click.option("--customer", help="Those of this customer."),
         click.option("--route", help="Those that take this route."),
-        click.option("--state", type=click.Choice([state.value for state in State]), help="Those in this state."),
+        click.option("--state", type=choice_of(State), help="Those in this state."),
         dry_run_option,
         yes_option,
     ]

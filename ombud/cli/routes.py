@@ -47,7 +47,18 @@ def list_(session: Session) -> None:
     with session.opened() as installation, installation.database.read() as tx:
         directory, facts = load_directory(tx), load_facts(tx)
     rows = [_about(directory, route) for route in facts.routes.values()]
-    session.show_rows(rows, "slug", "provider", "to", "region", "owner", "sign", "billable", "paused", spare=("provider", "owner", "region"))
+    session.show_rows(
+        rows,
+        "slug",
+        "provider",
+        "to",
+        "region",
+        "owner",
+        "sign",
+        "billable",
+        "paused",
+        spare=("provider", "owner", "region"),
+    )
 
 
 @command.command()

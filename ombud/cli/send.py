@@ -11,7 +11,7 @@ from typing import TextIO
 import click
 
 from ombud.accounts import Directory, Mode, Sender, load_directory
-from ombud.cli.session import Command, Session
+from ombud.cli.session import Command, Session, choice_of
 from ombud.db import GroupCommit
 from ombud.db.snapshot import Snapshot
 from ombud.domains import load_ownership
@@ -46,18 +46,10 @@ OPERATOR = 0
 @click.option("--product", help="Which product it is from; not needed when there is only one.")
 @click.option("--customer", help="Whose mail it is; the default is the owner of the sender's domain.")
 @click.option(
-    "--mode",
-    type=click.Choice([mode.value for mode in Mode]),
-    default=Mode.LIVE.value,
-    show_default=True,
-    help="Test mail never leaves.",
+    "--mode", type=choice_of(Mode), default=Mode.LIVE.value, show_default=True, help="Test mail never leaves."
 )
 @click.option(
-    "--stream",
-    type=click.Choice([stream.value for stream in Stream]),
-    default=Stream.TRANSACTIONAL.value,
-    show_default=True,
-    help="What goes first.",
+    "--stream", type=choice_of(Stream), default=Stream.TRANSACTIONAL.value, show_default=True, help="What goes first."
 )
 @click.option("--tag", "tags", multiple=True, help="A word to find it by.")
 @click.pass_obj

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -99,7 +100,13 @@ class Session:
 
         if sys.stdout.isatty():
             room = shutil.get_terminal_size().columns
-            line = textwrap.fill(line, room, subsequent_indent=" " * min(hanging, room // 2), break_long_words=False, break_on_hyphens=False)
+            line = textwrap.fill(
+                line,
+                room,
+                subsequent_indent=" " * min(hanging, room // 2),
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
         click.echo(line)
 
     def show_json(self, value: object) -> None:
@@ -210,6 +217,11 @@ class Group(click.Group):
         super().__init__(*args, **kwargs)
         if not self.params:
             self.params += global_options(inner=True)
+
+
+def choice_of(values: type[StrEnum]) -> click.Choice[str]:
+    """The type of an option that is one of these."""
+    return click.Choice([one.value for one in values])
 
 
 def dry_run_option(function: F) -> F:

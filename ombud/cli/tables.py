@@ -44,7 +44,9 @@ _COLOURS = {
 }  # fmt: skip
 
 
-def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], language: str, spare: Sequence[str] = ()) -> None:
+def show_rows(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], language: str, spare: Sequence[str] = ()
+) -> None:
     """A table of these columns, without those that are empty in every row.
 
     A column `a+b` has the value of a above that of b. Where the terminal is too narrow, the `spare` columns are left out one
@@ -57,7 +59,9 @@ def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], languag
     full = [_Column.of(name, rows, language) for name in columns]
     full = [column for column in full if not column.empty] or full
     kept, widths = _that_fit(full, spare, console.width)
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, _GAP - 1, 0, 0), pad_edge=False, header_style="bold")
+    table = Table(
+        box=box.SIMPLE_HEAD, show_edge=False, padding=(0, _GAP - 1, 0, 0), pad_edge=False, header_style="bold"
+    )
     for column, width in zip(kept, widths, strict=True):
         table.add_column(column.heading, justify="right" if column.numbers else "left", overflow="fold", width=width)
     for row in zip(*(column.texts(width) for column, width in zip(kept, widths, strict=True)), strict=True):

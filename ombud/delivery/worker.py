@@ -23,7 +23,7 @@ from ombud.delivery.outlet import Outlet
 from ombud.delivery.prepare import Job, NoKey, prepare
 from ombud.delivery.schedule import AFTER_UNKNOWN, jittered, wait_after
 from ombud.domains import KeyRing, Ownership
-from ombud.errors import Refused, TryLater
+from ombud.errors import OmbudError, Refused, TryLater
 from ombud.ids import new_handle
 from ombud.mail.reply import Reply
 from ombud.providers.provider import Outcome, Provider, Result
@@ -38,9 +38,6 @@ log = structlog.get_logger("ombud.delivery")
 MakeProvider = Callable[[Route], Provider]
 #: Without being woken, look for due mail this often: deferred mail comes due by itself.
 LOOK_EVERY = 1.0
-#: Room below this share of an outlet's capacity is not worth a trip to the database while it has work.
-WORTH_A_LEASE = 0.25
-
 _WHAT = {
     Result.DELIVERED: What.DELIVER,
     Result.DEFERRED: What.DEFER,
@@ -79,6 +76,7 @@ class Delivery:
         self._settings, self._database, self._group, self._clock = settings, database, group, clock
         self._facts, self._ownership, self._ring, self._make_provider = facts, ownership, ring, make_provider
         self._outlets: dict[int, Outlet] = {}
+        self._broken: dict[int, Route] = {}  # as they were when their providers could not be made
         self._signers = ThreadPoolExecutor(settings.delivery.signing_threads, thread_name_prefix="sign")
         self._awake = asyncio.Event()
         self._stopping = False
@@ -134,20 +132,13 @@ class Delivery:
 
     async def _pump(self) -> bool:
         """Lease for every route that has mail and room. Says whether there was anything."""
-        routes = self._facts.value.routes
         wants = []
+        left = self._room_over_all()
         for route_id in await self._database.reading(queue.routes_with_mail):
-            outlet = self._outlet(routes[route_id])
-            if outlet.wants_count:
-                outlet.counted(
-                    await self._database.reading(
-                        usage.handed_over_since, route_id, self._clock.now() - timedelta(days=1)
-                    )
-                )
-            room = min(outlet.room(), self._room_over_all())
-            capacity = outlet.provider.concurrency
-            if room > 0 and (room >= capacity * WORTH_A_LEASE or outlet.in_flight == 0):
+            outlet = self._outlet(route_id)
+            if outlet and (room := min(await self._room_of(outlet), left)) > 0:
                 wants.append(_Want(self.worker, route_id, room, outlet.served_last))
+                left -= room
         found = await asyncio.gather(*(self._group.run(_lease_all, want) for want in wants))
         leases = [lease for taken in found for lease in taken]
         if leases:
@@ -159,16 +150,31 @@ class Delivery:
             return 0
         return self._settings.delivery.max_in_flight - len(self._tasks)
 
-    def _outlet(self, route: Route) -> Outlet:
-        """The route's outlet; a new one when the route has changed since."""
-        outlet = self._outlets.get(route.id)
-        if outlet is None or outlet.route != route:
-            old, outlet = outlet, Outlet(route, self._make_provider(route))
-            if old:
-                outlet.in_flight, outlet.served_last = 0, old.served_last
-                self._spawn(old.provider.close())
-            self._outlets[route.id] = outlet
-        return outlet
+    async def _room_of(self, outlet: Outlet) -> int:
+        """How many messages the outlet is to be given now: none while so few have room that the trip is not worth it."""
+        if outlet.wants_count:
+            day = self._clock.now() - timedelta(days=1)
+            outlet.counted(await self._database.reading(usage.handed_over_since, outlet.route.id, day))
+        room = outlet.room()
+        return room if outlet.in_flight == 0 or room >= outlet.provider.concurrency else 0
+
+    def _outlet(self, route_id: int) -> Outlet | None:
+        """The route's outlet; a new one when the route has changed since. None: its mail must wait, since the route is not
+        known here yet, or its provider cannot be made (a file is gone, a setting is wrong). Other routes go on."""
+        route, outlet = self._facts.value.routes.get(route_id), self._outlets.get(route_id)
+        if route is None or self._broken.get(route_id) == route:
+            return None
+        if outlet and outlet.route == route:
+            return outlet
+        try:
+            self._outlets[route_id] = Outlet(route, self._make_provider(route))
+        except OmbudError as error:
+            log.error("route_broken", route=route.slug, error=error.text())
+            self._broken[route_id] = route
+            return None
+        if outlet:
+            self._spawn(outlet.provider.close())
+        return self._outlets[route_id]
 
     async def _dispatch(self, leases: Sequence[Lease]) -> None:
         """Read what is leased and start a task for each message and route."""

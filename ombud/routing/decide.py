@@ -44,6 +44,7 @@ class Route:
     billable: bool  # a hand-over here is a billable e-mail
     limits: Limits
     paused: bool  # keeps its mail until it is resumed
+    secret: str = ""  # a fingerprint of the sealed password: the route is another one when its password is
 
 
 #: What test credentials' mail takes: every step but the sending. Always there, under the smallest id.

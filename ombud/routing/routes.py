@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Boolean, Column, ForeignKey, Integer, LargeBinary, Table, Text, delete, insert, select, update
@@ -49,7 +50,7 @@ def load_facts(tx: Transaction) -> Facts:
     routes = {
         row.id: Route(
             row.id, row.slug, row.provider, row.settings, row.customer_id, row.region, row.sign, row.billable,
-            Limits(**row.limits), row.paused_at is not None,
+            Limits(**row.limits), row.paused_at is not None, sha256(row.sealed_secret or b"").hexdigest(),
         )
         for row in tx.execute(select(route_table).order_by(route_table.c.id))
     }  # fmt: skip

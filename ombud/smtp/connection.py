@@ -97,9 +97,6 @@ class Connection(asyncio.Protocol):
         """End it now, unless a message is being accepted: its answer is still given, and the connection closed then."""
         if self._submitting:
             return
-        if not self.connected:
-            self.break_off()
-            return
         if self._work:
             self._work.cancel()
         self._next(self._dialogue.close(replies.SHUTTING_DOWN))

@@ -106,7 +106,7 @@ class SubmissionDoor(Generic[Sender]):
         for connection in list(self._open):
             connection.drain()
         await self._until_empty(grace)
-        for connection in list(self._open):
+        for connection in self._connected():
             connection.cut()
         if self._work:
             await asyncio.wait(self._work)  # a message that is being committed is accepted or not, never neither
@@ -114,7 +114,7 @@ class SubmissionDoor(Generic[Sender]):
         for connection in list(self._open):
             connection.break_off()
         if self._arriving:
-            await asyncio.wait(self._arriving)
+            await asyncio.wait(self._arriving, timeout=SHUTDOWN_TIMEOUT)
         if self._watch:
             self._watch.cancel()
             await asyncio.wait([self._watch])

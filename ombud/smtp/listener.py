@@ -52,8 +52,8 @@ class Listener:
             except ConnectionAbortedError:  # that client has left again; the next is none the worse
                 continue
             except OSError as error:  # out of file descriptors, mostly; those who wait do so in the backlog
-                log.error("accept_failed", reason=str(error))
-                self._loop.remove_reader(self._socket)  # it stays readable: to look again at once would only burn the CPU
+                log.error("accept_failed", reason=error.strerror)
+                self._loop.remove_reader(self._socket)  # it stays readable: to look again at once would burn the CPU
                 self._rest = self._loop.call_later(_REST, self._look)
                 return
             client.setblocking(False)

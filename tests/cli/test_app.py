@@ -105,6 +105,13 @@ def test_the_directory_may_come_from_the_environment(ombud: Any, bare: Any, monk
     assert bare("products", "list", code=1).error["code"] == "no_installation", "the option wins"
 
 
+def test_a_moment_that_a_command_is_told_wins_over_the_environment(ombud: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMBUD_SERVICE__AT", "2024-02-01T00:00")
+    explain = ("routes", "explain", "--customer", "eken", "--product", "hyra", "--to", "a@b.example")
+    assert ombud(*explain).json["at"].startswith("2024-02-01T00:00")
+    assert ombud(*explain, "--at", "2024-06-01T00:00").json["at"].startswith("2024-06-01T00:00")
+
+
 def test_a_database_that_is_gone_is_told_as_something_that_passes(ombud: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMBUD_SERVICE__DATABASE", "postgresql://nobody@127.0.0.1:9/none")
     error = ombud("customers", "list", code=1).error

@@ -212,14 +212,27 @@ def test_a_choice_by_route_takes_no_other(ombud: Any) -> None:
     }  # fmt: skip
 
 
+def test_a_choice_by_state_and_route_takes_those_recipients_only(ombud: Any) -> None:
+    id = send(ombud, "--to", "bo@mejlen.example")
+    ombud("queue", "hold", f"{id}-1")
+    assert ombud("queue", "cancel", id, "--route", "eken-egen", "--state", "held").json["changed"] == 1
+    assert states(ombud) == {"cancelled": 1, "waiting": 1}
+    assert ombud("queue", "cancel", "--route", "nothing", "--yes", code=1).error["code"] == "not_found"
+
+
 def test_a_deferred_recipient_is_tried_again_at_once(ombud: Any) -> None:
     id = send(ombud)
     leased(ombud, What.COMMIT, What.DEFER, wait=timedelta(hours=4))
     assert states(ombud) == {"deferred": 1}
     assert ombud("queue", "retry", "--state", "deferred", "--yes", "--table").out == "1 of 1 recipients changed.\n"
     (recipient,) = ombud("messages", "show", id).json["recipients"]
-    assert recipient["state"] == "waiting"
+    assert (recipient["state"], recipient["reason"]) == ("deferred", "customer_route")
     assert datetime.fromisoformat(recipient["due_at"]) < datetime.now(UTC) + timedelta(minutes=1)
+    assert [one["type"] for one in ombud("messages", "show", id).json["timeline"]] == [
+        "accepted",
+        "deferred",
+        "retried",
+    ]
 
 
 def test_what_may_have_arrived_is_tried_again_only_if_it_is_said(ombud: Any) -> None:
@@ -227,6 +240,7 @@ def test_what_may_have_arrived_is_tried_again_only_if_it_is_said(ombud: Any) -> 
     leased(ombud, What.COMMIT, What.LOSE)
     assert ombud("queue", "retry", id, code=1).error["code"] == "wrong_state"
     assert ombud("queue", "retry", id, "--state", "unknown").json["changed"] == 1
+    assert states(ombud) == {"unknown": 1}, "the next try may still make a second copy"
 
 
 def test_what_has_left_is_left_alone(ombud: Any) -> None:

@@ -66,8 +66,8 @@ class House:
     def use_route(self, slug: str, **values: Any) -> Route:
         """Make a route to the same relay and let Eken's mail take it."""
         with self.database.write() as tx:
-            settings = next(route.settings for route in load_facts(tx).routes.values() if route.slug == "relay")
-            put_route(tx, self.seal, slug, "smtp", settings, None, NOON, **values)
+            relay = next(route for route in load_facts(tx).routes.values() if route.slug == "relay")
+            put_route(tx, self.seal, slug, "smtp", values.pop("settings", relay.settings), None, NOON, **values)
             route = load_facts(tx).route(slug)
             assert route
             assign(tx, self.cast.eken.id, None, route.id, NOON)

@@ -15,7 +15,7 @@ from ombud.mail.dkim import new_key
 from ombud.mail.message import header_values
 from ombud.queue import State
 from ombud.queue.tables import attempt_table, recipient_table
-from ombud.routing import unassign
+from ombud.routing import Limits, load_facts, put_route, unassign
 from tests.conftest import NOON
 from tests.delivery.conftest import House
 
@@ -208,3 +208,30 @@ async def test_each_signature_verifies_with_an_independent_library(house: House)
     assert len(header_values(content, "DKIM-Signature")) == 2
     verifier = dkim.DKIM(content)
     assert verifier.verify(idx=0, dnsfunc=lambda name, timeout=5: records[name.decode()].encode())
+
+
+async def test_a_route_that_cannot_be_made_does_not_stop_the_others(house: House) -> None:
+    broken = house.use_route(
+        "broken", settings={"host": "127.0.0.1", "port": house.relay.port, "ca_file": "/nowhere.pem"}
+    )
+    stuck = await house.submit()
+    house.use_route("relay")
+    fine = await house.submit()
+    with house.database.write() as tx:  # what was to go by the broken route still is
+        tx.execute(update(recipient_table).where(recipient_table.c.message_id == stuck).values(route_id=broken.id))
+    assert await house.settled(fine) == [State.DELIVERED]
+    assert await house.states(stuck) == [State.WAITING]
+
+
+async def test_a_new_password_takes_effect_on_the_next_mail(house: House) -> None:
+    await house.settled(await house.submit())
+    before = house.relay.connections
+    with house.database.read() as tx:
+        settings = next(route.settings for route in load_facts(tx).routes.values() if route.slug == "relay")
+    with house.database.write() as tx:
+        put_route(
+            tx, house.seal, "relay", "smtp", settings, "a new one", NOON, billable=True, limits=Limits(connections=4)
+        )
+    house.refresh()
+    await house.settled(await house.submit())
+    assert house.relay.connections == before + 1

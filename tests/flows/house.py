@@ -294,12 +294,15 @@ class InThread:
         self.service = self.run(self._start())
         house.starttls_port, house.tls_port = self.service.smtp.starttls_port, self.service.smtp.tls_port
         house.http = f"http://127.0.0.1:{self.service.http.port}"
-        house.wake = lambda: self._loop.call_soon_threadsafe(self.service.delivery.wake) and None
+        house.wake = self._wake
 
     async def _start(self) -> Service:
         service = Service(self.installation)
         await service.start()
         return service
+
+    def _wake(self) -> None:
+        self._loop.call_soon_threadsafe(self.service.delivery.wake)
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-#: What it may do instead of answering.
+#: What it may do instead of answering: close, or say nothing until it is told otherwise.
 HANG_UP = b""
 SILENCE = None
 _GOOD: dict[str, bytes | None] = {
@@ -48,6 +48,7 @@ class NextHop:
         self.seconds = 0.0
         self.port = 0
         self.waiting = 0  # mails whose final dot has come and has no answer yet
+        self.silent = 0  # connections on which it says nothing, though it is its turn
         self._held = False
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -167,11 +168,18 @@ class NextHop:
         """Give the answer; says whether it was the good one."""
         answer = self.says.get(verb, _GOOD[verb])
         if answer is SILENCE:
-            while verb in self.says:
-                await asyncio.sleep(0.01)
-            raise _HungUp
-        if answer == HANG_UP:
+            answer = await self._break_silence(verb)
+        if not answer:  # HANG_UP
             raise _HungUp
         writer.write(answer)
         await writer.drain()
         return answer == _GOOD[verb]
+
+    async def _break_silence(self, verb: str) -> bytes | None:
+        self.silent += 1
+        try:
+            while self.says.get(verb, b"") is SILENCE:
+                await asyncio.sleep(0.01)
+        finally:
+            self.silent -= 1
+        return self.says.get(verb, _GOOD[verb])

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sqlalchemy import text
 
 from ombud.db import Database
 from ombud.queue import State
 from tests.conftest import Postgres
 from tests.flows.conftest import Serve, on_postgres
-from tests.flows.house import TIMES, House, Load, mail, until
+from tests.flows.house import TIMES, House, InThread, Load, mail, until
+from tests.flows.nexthop import NextHop
+from tests.flows.proxy import Proxy
 
-pytestmark = on_postgres
 #: Ends its own connection when a message with this subject is committed.
 DROP = """
 CREATE FUNCTION drop_connection() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -28,6 +31,7 @@ def _ready(house: House) -> tuple[int, list[str]]:
     return answer.status, answer.body["missing"]
 
 
+@on_postgres
 def test_postgresql_killed_and_restarted_under_load_loses_and_doubles_nothing(serve: Serve, postgres: Postgres) -> None:
     running = serve()
     house = running.house
@@ -50,6 +54,7 @@ def test_postgresql_killed_and_restarted_under_load_loses_and_doubles_nothing(se
     assert _ready(house) == (200, [])
 
 
+@on_postgres
 def test_readyz_tells_that_the_database_is_gone_and_is_well_when_it_is_back(serve: Serve, postgres: Postgres) -> None:
     running = serve()
     house = running.house
@@ -76,6 +81,7 @@ def test_readyz_tells_that_the_database_is_gone_and_is_well_when_it_is_back(serv
     assert house.hop.taken == {"before@post.example": 1, "after@post.example": 1}
 
 
+@on_postgres
 def test_a_connection_dropped_at_commit_is_a_451_and_nothing_of_it_is_kept(serve: Serve) -> None:
     running = serve()
     house = running.house
@@ -91,3 +97,22 @@ def test_a_connection_dropped_at_commit_is_a_451_and_nothing_of_it_is_kept(serve
     house.arrives("after@post.example")
     assert house.known() == {"after@post.example": State.DELIVERED}
     assert house.hop.taken == {"after@post.example": 1}
+
+
+def test_an_acceptance_whose_commit_was_never_answered_is_looked_up_and_told_as_it_is(
+    tmp_path: Path, hop: NextHop, postgres: Postgres
+) -> None:
+    proxy = Proxy(postgres.port)
+    house = House(tmp_path, postgres.fresh().replace(str(postgres.port), str(proxy.port)), hop)
+    running = InThread(house)
+    try:
+        proxy.drop_next_commit_answer(having=b"anna@post.example")
+        assert house.submit()[0] == 250  # it was committed, and it has found that out
+        until(lambda: proxy.dropped)
+        house.arrives("anna@post.example", hurry=True)
+        house.settled()
+        assert house.hop.taken == {"anna@post.example": 1}
+        assert house.unwell() == []
+    finally:
+        running.stop()
+        proxy.close()

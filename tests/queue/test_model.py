@@ -134,7 +134,7 @@ class QueueModel(RuleBasedStateMachine):
             assert now[number] in expected
             self.states[number] = now[number]
 
-    @rule(what=st.sampled_from([What.HOLD, What.RELEASE, What.CANCEL]), pick=st.integers(0, 50))
+    @rule(what=st.sampled_from([What.HOLD, What.RELEASE, What.RETRY, What.CANCEL]), pick=st.integers(0, 50))
     def operator(self, what: What, pick: int) -> None:
         if self.states:
             number = sorted(self.states)[pick % len(self.states)]
