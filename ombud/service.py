@@ -188,6 +188,8 @@ class Service:
                 await job()
             except TryLater as error:  # the database is away; the next time may find it back
                 log.warning("job_failed", job=job.__name__, error=error.code)
+            except Exception:
+                log.exception("job_failed", job=job.__name__)  # a job that ended would not come again
 
     async def _look_around(self) -> None:
         await asyncio.get_running_loop().run_in_executor(None, self._refresh)

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from sqlalchemy import create_engine, text
 
@@ -24,6 +25,11 @@ from ombud.db import Database
 from ombud.db.migrate import upgrade
 
 NOON = datetime(2024, 5, 7, 10, 0, tzinfo=UTC)
+
+
+# A test is not wrong for being slow once, on a machine that has more to do.
+hypothesis.settings.register_profile("ombud", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("ombud")
 
 
 # --- databases -----------------------------------------------------------------------------------------------------

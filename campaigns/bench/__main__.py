@@ -50,7 +50,8 @@ class Figures:
 def main(arguments: Sequence[str] | None = None) -> int:
     wanted = _wanted(arguments)
     figures = Figures(machine.describe(), datetime.now(UTC).isoformat(timespec="seconds"), list(_REMARKS))
-    with _folder(wanted.keep) as folder:
+    with machine.going_first(wanted.undisturbed) as remark, _folder(wanted.keep) as folder:
+        figures.remarks.append(remark)
         bench = Bench(wanted, figures, folder)
         for part in wanted.parts:
             getattr(bench, part)()
@@ -82,6 +83,7 @@ def _wanted(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--queued", type=int, default=100_000, help="messages in the queue whose memory is measured; default 100000"
     )
+    parser.add_argument("--undisturbed", action="store_true", help="go before whatever else the machine does (as root)")
     parser.add_argument("--keep", type=Path, help="work in this folder and leave it there")
     parser.add_argument("--json", action="store_true", help="no tables, only JSON")
     wanted = parser.parse_args(arguments)

@@ -24,7 +24,7 @@ from ombud.accounts import Mode, create_credential, load_directory, put_customer
 from ombud.domains import keep_key, prove_domain
 from ombud.installation import Installation, opened
 from ombud.mail.dkim import dns_record, new_key, to_pem
-from ombud.routing import assign, load_facts, put_route
+from ombud.routing import Limits, assign, load_facts, put_route
 from ombud.usage import usage_of
 
 SELECTOR, PRODUCT, ROUTE = "s1", "hyra", "sink"
@@ -42,6 +42,8 @@ SIGNED = (
 #: Where install-peers.sh puts what comes from npm.
 HARAKA = Path(os.environ.get("OMBUD_PEERS", "var/peers")) / "haraka"
 START_SECONDS = 120
+#: To the sink at a time, for Ombud and Postfix alike. Haraka, which does not reuse connections, gets more.
+CONNECTIONS = 20
 
 
 class System(Protocol):
@@ -165,7 +167,8 @@ def _set_up(installation: Installation, sink_port: int, keys: Path) -> tuple[str
             prove_domain(tx, key.domain, directory.customer(_slug(key.domain)), "operator", "bench", now)
             keep_key(tx, seal, key, now)
         settings = {"host": "127.0.0.1", "port": sink_port, "tls": "none"}
-        put_route(tx, seal, ROUTE, "smtp", settings, None, now, sign=True, billable=True)
+        limits = Limits(connections=CONNECTIONS)
+        put_route(tx, seal, ROUTE, "smtp", settings, None, now, sign=True, billable=True, limits=limits)
         route = load_facts(tx).route(ROUTE)
         assert route
         assign(tx, None, directory.product(PRODUCT).id, route.id, now)

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from campaigns.crash.mail import Sender
 from ombud import queue
 from ombud.accounts import Mode, create_credential, load_directory, put_customer, put_product
@@ -150,21 +152,25 @@ format = "text"
 
     def stop(self) -> int:
         """Ask it to stop, as an operator would; its exit code."""
-        if not self.service:
+        service = self.service
+        if not service:
             return 0
-        self.service.terminate()
+        service.terminate()
         try:
-            return self.service.wait(40)
+            return service.wait(40)
         except subprocess.TimeoutExpired:
-            self.kill()
-            return -signal.SIGKILL
+            service.kill()
+            return service.wait()
 
     # --- what it knows; the service may run or not ---
 
     def verify(self) -> list[str]:
         """What `ombud verify` asks: the rules that do not hold, each with its detail."""
-        with self._reading() as tx:
-            return [f"{one.rule}: {one.detail}" for one in verify(tx)]
+        try:
+            with self._reading() as tx:
+                return [f"{one.rule}: {one.detail}" for one in verify(tx)]
+        except SQLAlchemyError as error:
+            return [f"the database cannot be asked: {error.args[0]}"]
 
     def states(self) -> Counter[State]:
         with self._reading() as tx:

@@ -205,14 +205,17 @@ def _kept_up(house: House, figures: Figures) -> Iterator[None]:
 
     house.start(wait=False)
     assert house.service
-    thread = threading.Thread(target=guard, args=(house.service,))
+    first = house.service
+    thread = threading.Thread(target=guard, args=(first,))
     thread.start()
     try:
         yield
     finally:
+        if first.poll() is not None:
+            thread.join()  # until it is up again: whoever stops it in the middle of that has not seen it come up
         code = house.stop()
         thread.join()
-        if figures.kills and house.service.poll() is None:  # the point came while it was stopping
+        if house.service.poll() is None:  # the point came while it was stopping
             code = house.stop()
         if code not in (0, -signal.SIGKILL):
             figures.faults.append(f"the last stop ended with {code}")

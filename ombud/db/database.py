@@ -138,19 +138,19 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
-        """One transaction that sees one moment's state and cannot write."""
-        with self._read.connect() as connection, connection.begin():
-            yield Transaction(connection)
+        """One transaction that sees one moment's state and cannot write. Raises TryLater when the database is in trouble."""
+        try:
+            with self._read.connect() as connection, connection.begin():
+                yield Transaction(connection)
+        except SQLAlchemyError as error:
+            raise trouble(error) or error from error
 
     async def reading(self, question: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Ask `question(tx, ...)` on a reading connection, in a thread. Raises TryLater when the database is in trouble."""
 
         def ask() -> T:
-            try:
-                with self.read() as tx:
-                    return question(tx, *args, **kwargs)
-            except SQLAlchemyError as error:
-                raise trouble(error) or error from error
+            with self.read() as tx:
+                return question(tx, *args, **kwargs)
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, ask)
 
@@ -203,12 +203,34 @@ def trouble(error: BaseException) -> TryLater | None:
     None when the statement itself was at fault."""
     if not isinstance(error, DBAPIError):
         return None
-    words = str(error.orig).lower()
-    if "disk is full" in words or "no space left" in words or "could not extend file" in words:
+    # A full disk makes SQLite roll back by itself, and then the savepoint that we would release is gone: look for the first cause.
+    if any(_is_full(cause) for cause in _chain(error)):
         return DiskFull()
-    if error.connection_invalidated or isinstance(error, OperationalError):
+    if error.connection_invalidated or (isinstance(error, OperationalError) and _is_the_databases(error)):
         return DatabaseGone()
     return None
+
+
+def _is_the_databases(error: OperationalError) -> bool:
+    """psycopg's OperationalErrors are all about the connection or the server; SQLite's are also wrong SQL."""
+    if not type(error.orig).__module__.startswith(("sqlite3", "pysqlite3")):
+        return True
+    words = str(error.orig).lower()
+    return any(
+        sign in words
+        for sign in ("locked", "busy", "unable to open", "i/o error", "interrupted", "malformed", "not a database")
+    )
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_full(error: BaseException) -> bool:
+    words = str(error).lower()
+    return "disk is full" in words or "no space left" in words or "could not extend file" in words
 
 
 def storage_failed(error: BaseException) -> bool:

@@ -97,13 +97,16 @@ class Delivery:
         self._awake.set()
 
     async def run(self) -> None:
-        """Deliver until `stop`; raises only when something is broken that a restart must mend."""
+        """Deliver until `stop`."""
         while not self._stopping:
             self._awake.clear()
             try:
                 more = await self._pump()
             except TryLater as error:
                 log.warning("queue_unreadable", error=error.code)
+                more = False
+            except Exception:
+                log.exception("pump_failed")  # whatever it was, the rest of the queue still wants to leave
                 more = False
             if not more:
                 await self._rest()

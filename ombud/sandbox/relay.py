@@ -70,6 +70,7 @@ class Onward:
         self._resolver = resolver
         self._port = port
         self._idle: dict[str, list[smtplib.SMTP]] = defaultdict(list)
+        self._closed = False
 
     def find(self, domain: str) -> str:
         """The address of the best server for a domain, or "" when it has none. Raises DNSException when DNS does not answer."""
@@ -89,9 +90,13 @@ class Onward:
             timeout=_TIMEOUT, local_hostname=self._relay.host, source_address=(self._relay.address, 0)
         )
         client.command_encoding = "utf-8"  # RFC 6531: addresses pass as they came
-        client.connect(target, self._port)
-        client.ehlo()
-        return client, *client.mail(mail_from, options)
+        try:
+            client.connect(target, self._port)
+            client.ehlo()
+            return client, *client.mail(mail_from, options)
+        except BaseException:
+            client.close()
+            raise
 
     def _idle_client(self, target: str) -> smtplib.SMTP | None:
         try:
@@ -108,8 +113,11 @@ class Onward:
             client.close()
         else:
             self._idle[target].append(client)
+            if self._closed:
+                self.close()
 
     def close(self) -> None:
+        self._closed = True
         for client in [client for clients in self._idle.values() for client in clients]:
             client.close()
         self._idle.clear()

@@ -77,7 +77,7 @@ class Running:
         self._loop = loop
         self._thread = threading.Thread(target=loop.run_forever, daemon=True)
         self._thread.start()
-        self._stopped = False
+        self._stopping: Future[None] | None = None
         self.door = self.run(self._open(SmtpSettings(starttls_port=0, tls_port=0, **settings)))
 
     async def _open(self, settings: SmtpSettings) -> SubmissionDoor[str]:
@@ -93,12 +93,11 @@ class Running:
 
     def stop_later(self, grace: float = 0.2) -> Future[None]:
         """Begin to stop; the result is there when it is done."""
-        self._stopped = True
-        return asyncio.run_coroutine_threadsafe(self.door.stop(grace), self._loop)
+        self._stopping = asyncio.run_coroutine_threadsafe(self.door.stop(grace), self._loop)
+        return self._stopping
 
     def close(self) -> None:
-        if not self._stopped:
-            self.stop_later().result(timeout=20)
+        (self._stopping or self.stop_later()).result(timeout=20)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -117,15 +116,25 @@ class Running:
         client.login("alice", "secret")
         return client
 
+    def knock(self, port: int) -> socket.socket:
+        """A connection on which nothing is said."""
+        return socket.create_connection(("127.0.0.1", port), timeout=20)
+
+    def unconnected(self) -> socket.socket:
+        """For a client that has its file before it knocks."""
+        client = socket.socket()
+        client.settimeout(20)
+        return client
+
     def raw(self, *, greeting: bool = True) -> Wire:
-        wire = Wire(socket.create_connection(("127.0.0.1", self.door.starttls_port), timeout=20))
+        wire = Wire(self.knock(self.door.starttls_port))
         if greeting:
             assert wire.line().startswith("220 ")
         return wire
 
     def raw_tls(self) -> Wire:
         """A socket under TLS, greeted, to say anything on."""
-        wire = Wire(socket.create_connection(("127.0.0.1", self.door.tls_port), timeout=20), self.tls_context())
+        wire = Wire(self.knock(self.door.tls_port), self.tls_context())
         assert wire.line().startswith("220 ")
         return wire
 

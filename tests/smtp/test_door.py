@@ -431,6 +431,39 @@ def test_stopping_cuts_what_does_not_finish(running: Running) -> None:
     assert running.house.taken == []
 
 
+@pytest.mark.parametrize("moment", ["as it comes", "in its handshake", "in STARTTLS"])
+def test_stopping_does_not_wait_for_a_handshake(opened: Opener, moment: str) -> None:
+    for _ in range(5):  # whether a task has begun when it is stopped is a matter of luck
+        running = opened()
+        port = running.door.starttls_port if moment == "in STARTTLS" else running.door.tls_port
+        with running.knock(port) as client:
+            if moment == "in STARTTLS":
+                client.sendall(b"STARTTLS\r\n")
+                while not client.recv(1000).endswith(b"Start TLS now\r\n"):
+                    pass
+            elif moment == "in its handshake":
+                client.sendall(b"\x16\x03\x01\x02\x00")  # the beginning of a ClientHello
+                running.waits_for(lambda: running.door.open == 1)
+            running.stop_later(grace=10).result(timeout=5)
+            assert running.door.open == 0
+            with suppress(ConnectionResetError):
+                assert client.recv(100) == b""
+
+
+def test_clients_that_come_as_it_stops_are_let_go(opened: Opener) -> None:
+    for wait in (0, 0.001, 0.003):
+        running = opened()
+        clients = [running.knock(port) for port in (running.door.tls_port, running.door.starttls_port) * 20]
+        time.sleep(wait)
+        running.stop_later(grace=10).result(timeout=5)
+        assert running.door.open == 0
+        for client in clients:
+            with client, suppress(ConnectionResetError):
+                assert client.recv(1000)[:4] in (b"", b"220 ")
+                while client.recv(1000):
+                    pass
+
+
 def test_a_new_certificate_is_served_after_a_reload(running: Running, tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
     certificate, key = make_certificate(tmp_path / "new", "new.ombud.example")
