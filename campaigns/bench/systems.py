@@ -243,8 +243,8 @@ class PostfixOpendkim:
             "local_transport": "error:none", "relayhost": f"[127.0.0.1]:{self._sink_port}", "smtp_host_lookup": "native",
             "smtp_dns_support_level": "disabled", "smtputf8_enable": "no", "smtpd_recipient_restrictions": "",
             "smtpd_relay_restrictions": "permit_mynetworks, reject", "smtpd_client_connection_count_limit": "0",
-            "default_process_limit": "100", "in_flow_delay": "0", "initial_destination_concurrency": "20",
-            "default_destination_concurrency_limit": "20", "qmgr_message_active_limit": "20000",
+            "default_process_limit": "100", "in_flow_delay": "0", "initial_destination_concurrency": str(CONNECTIONS),
+            "default_destination_concurrency_limit": str(CONNECTIONS), "qmgr_message_active_limit": "20000",
             "smtpd_milters": f"unix:{milter}", "milter_protocol": "6", "milter_default_action": "tempfail",
             "smtp_tls_security_level": "none",
         }  # fmt: skip

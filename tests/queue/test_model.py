@@ -42,6 +42,7 @@ from ombud.verify import verify
 from tests.conftest import NOON
 
 REPLY = Reply(250, "2.0.0", "words")
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # each step is a commit, and here no power fails
 OUTCOMES = {What.DELIVER: "delivered", What.DEFER: "deferred", What.FAIL: "failed", What.LOSE: "unknown"}
 
 
@@ -54,7 +55,7 @@ class QueueModel(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.directory = Path(tempfile.mkdtemp())
+        self.directory = Path(tempfile.mkdtemp(dir=MEMORY))
         shutil.copy(self.template, self.directory / "ombud.db")
         self.database = Database.open(f"sqlite:///{self.directory / 'ombud.db'}")
         with self.database.write() as tx:

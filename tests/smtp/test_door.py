@@ -443,7 +443,7 @@ def test_stopping_does_not_wait_for_a_handshake(opened: Opener, moment: str) -> 
                     pass
             elif moment == "in its handshake":
                 client.sendall(b"\x16\x03\x01\x02\x00")  # the beginning of a ClientHello
-                running.waits_for(lambda: running.door.open == 1)
+                running.waits_for(lambda door=running.door: door.open == 1)  # type: ignore[misc]
             running.stop_later(grace=10).result(timeout=5)
             assert running.door.open == 0
             with suppress(ConnectionResetError):
