@@ -84,9 +84,11 @@ def _wanted(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--queued", type=int, default=100_000, help="messages in the queue whose memory is measured; default 100000"
     )
     parser.add_argument("--undisturbed", action="store_true", help="go before whatever else the machine does (as root)")
-    parser.add_argument("--keep", type=Path, help="work in this folder and leave it there")
+    parser.add_argument("--keep", type=Path, help="work in this new folder and leave it there")
     parser.add_argument("--json", action="store_true", help="no tables, only JSON")
     wanted = parser.parse_args(arguments)
+    if wanted.keep and wanted.keep.exists():
+        parser.error(f"{wanted.keep} is there already")
     if wanted.quick:
         wanted.n, wanted.runs, wanted.sizes, wanted.calls, wanted.queued = 300, 1, ("10k",), 20, 1000
     return wanted

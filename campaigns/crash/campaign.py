@@ -27,6 +27,7 @@ SHORTEST, MEAN, LONGEST = 0.3, 1.2, 3.0
 #: This share of the kills comes while the service is still coming up, at this part of the time that it last took for that.
 WHILE_STARTING, STARTING_PART = 0.15, (0.6, 1.05)
 PATIENCE = 60.0  # seconds without any progress, while the queue runs dry or the injector waits for its last answers
+QUIET = 3.0  # seconds in which what is not on its way would have been taken up, were it due
 ROUNDS = 6
 #: Recipients in the service's hands at one time, at most.
 MOST_OPEN = CONNECTIONS * IN_HAND_PER_CONNECTION * MOST_RECIPIENTS
@@ -210,17 +211,20 @@ def run_dry(house: House, figures: Figures, say: Callable[[str], None]) -> None:
         say(f"{figures.database}: " + ", ".join(f"{number} {state}" for state, number in sorted(states.items())))
         hurried = house.hurry()
         figures.quarantined += hurried[State.QUARANTINED]
+        if not hurried.total():
+            break
     figures.left = {str(state): number for state, number in _settled(house).items() if state in _NOT_DONE}
 
 
 def _settled(house: House) -> Counter[State]:
-    """The states when nothing is on its way any more, or when what is has not become less for too long."""
-    least, end = None, 0.0
+    """The states when all are done with, when no more is being sent, or when what is on its way has stood still for too long."""
+    open_before, since = -1, 0.0
     while True:
         states = house.states()
-        on_its_way = sum(states[state] for state in _ON_ITS_WAY)
-        if least is None or on_its_way < least:
-            least, end = on_its_way, time.monotonic() + PATIENCE
-        if not on_its_way or time.monotonic() > end:
+        still_open = sum(states[state] for state in _NOT_DONE)
+        if still_open != open_before:
+            open_before, since = still_open, time.monotonic()
+        patience = PATIENCE if any(states[state] for state in _ON_ITS_WAY) else QUIET
+        if not still_open or time.monotonic() - since > patience:
             return states
         time.sleep(0.3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -33,8 +35,6 @@ def test_the_metrics_agree_with_what_was_sent(serve: Serve) -> None:
     assert house.submit(content=b"From: hyra@eken.example\r\n\r\na\0b\r\n")[0] == 550
     assert house.post(**{"from": "hyra@linden.example"}).status == 403
     house.settled()
-    until(lambda: _metrics(house).get("ombud_queue_recipients deferred") == 1)  # counted every few seconds
-    told = _metrics(house)
     expected = {
         "ombud_accepted_recipients_total": 10, "ombud_smtp_messages_total accepted": 5, "ombud_smtp_messages_total refused": 2,
         "ombud_refused_messages_total domain_not_proved": 2, "ombud_attempts_total delivered": 8, "ombud_attempts_total failed": 1,
@@ -42,6 +42,11 @@ def test_the_metrics_agree_with_what_was_sent(serve: Serve) -> None:
         "ombud_queue_recipients waiting": 0, "ombud_queue_recipients sending": 0, "ombud_smtp_connections_total": 7,
         "ombud_smtp_auth_failures_total": 0, "ombud_route_breaker_open hop": 0, "ombud_route_paused hop": 0,
     }  # fmt: skip
+    with contextlib.suppress(
+        AssertionError
+    ):  # the queue is counted every few seconds, and the last task has yet to end
+        until(lambda: expected.items() <= _metrics(house).items(), 20)
+    told = _metrics(house)
     assert {name: told.get(name) for name in expected} == expected
     assert house.hop.taken.total() == 7  # all that was delivered, but for the test key's
     assert told["ombud_commits_total"] <= told["ombud_committed_pieces_total"]

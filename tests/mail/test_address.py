@@ -216,7 +216,7 @@ ADDRESSES = (
 
 @given(ADDRESSES)
 @example("a@" + "日" * 20 + "." + "本" * 20 + "." + "語" * 40 + ".se")
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=700, deadline=None)
 def test_what_email_validator_refuses_is_refused(text: str) -> None:
     try:
         address = parse_address(text)
@@ -368,7 +368,7 @@ MAILBOX_PIECES = st.sampled_from(
     st.lists(MAILBOX_PIECES, max_size=9).map("".join)
     | st.lists(MAILBOX_PIECES, max_size=6).map(lambda some: "".join(some) + " <anna@bostad.se>")
 )
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=700, deadline=None)
 def test_the_address_in_a_mailbox_is_the_one_that_other_parsers_read(text: str) -> None:
     try:
         mailbox = parse_mailbox(text)

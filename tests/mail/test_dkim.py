@@ -146,14 +146,14 @@ BODIES = st.one_of(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.lists(header_fields(), max_size=12), BODIES)
 def test_dkimpy_believes_both_signatures_of_any_message(fields: list[bytes], body: bytes) -> None:
     message = b"From: anna@bjorkhagen.example\r\n" + b"".join(fields) + b"\r\n" + body
     assert verdicts(signed(message, RSA, ED25519), RSA, ED25519) == [True, True]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(BODIES, st.integers(1, 20))
 def test_the_body_hash_does_not_depend_on_where_the_blocks_are_cut(body: bytes, block: int) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -583,7 +583,8 @@ async def test_what_was_given_to_a_cancelled_waiter_goes_to_the_next(given: str)
         else:
             provider.pool.give_back(connection)
         waiters[0].cancel()  # it has been given something, and has not had time to notice
-        taken = await asyncio.wait_for(waiters[1], 1)
+        async with asyncio.timeout(10):
+            taken = await waiters[1]
         assert taken.usable
         provider.pool.give_back(taken)
         await provider.close()

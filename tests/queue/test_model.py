@@ -70,8 +70,11 @@ class QueueModel(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "database"):
-            self.database.close()
-            shutil.rmtree(self.directory)
+            try:
+                self.verify()
+            finally:
+                self.database.close()
+                shutil.rmtree(self.directory)
 
     @rule(recipients=st.integers(1, 4), held=st.booleans())
     def put(self, recipients: int, held: bool) -> None:
@@ -149,6 +152,11 @@ class QueueModel(RuleBasedStateMachine):
         with self.database.read() as tx:
             rows = tx.execute(select(recipient_table.c.id, recipient_table.c.state))
             assert {row.id: State(row.state) for row in rows} == self.states
+
+    @rule()
+    def verify(self) -> None:
+        """Ten times as dear as a step, so not after each; what is wrong mostly stays so, and the end is verified too."""
+        with self.database.read() as tx:
             assert verify(tx) == []
 
     def _holds(self, one: Lease) -> bool:
@@ -161,5 +169,5 @@ class QueueModel(RuleBasedStateMachine):
 
 def test_the_queue_does_what_its_model_does(sqlite_template: Path) -> None:
     QueueModel.template = sqlite_template
-    QueueModel.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+    QueueModel.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
     QueueModel.TestCase("runTest").runTest()

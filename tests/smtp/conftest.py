@@ -75,6 +75,8 @@ class Running:
         self.house = House()
         self.files = make_certificate(directory, NAME)
         self._loop = loop
+        self.faults: list[dict[str, Any]] = []  # what nobody caught
+        loop.set_exception_handler(lambda _, fault: self.faults.append(fault))
         self._thread = threading.Thread(target=loop.run_forever, daemon=True)
         self._thread.start()
         self._stopping: Future[None] | None = None
@@ -206,6 +208,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
     yield opens
     for door in doors:
         door.close()
+    assert [fault for door in doors for fault in door.faults] == []
 
 
 @pytest.fixture

@@ -139,18 +139,18 @@ def test_a_message_is_taken_even_if_the_client_does_not_wait(running: Running) -
 
 
 def test_a_wrong_password_and_an_unknown_user_get_the_same_answer_in_the_same_time(running: Running) -> None:
-    answers, times = set(), []
-    for user in ("alice", "nobody"):
-        running.door.throttle = Throttle(first=0.3)
+    answers, times = set(), {"YWxpY2U=": 9.0, "bm9ib2R5": 9.0}
+    for user in [*times] * 3:  # the fastest of three: this machine may have more to do
+        running.door.throttle = Throttle(first=0.2)
         with running.stock() as client:
             client.ehlo()
             began = time.monotonic()
-            answers.add(client.docmd("AUTH LOGIN " + ("YWxpY2U=" if user == "alice" else "bm9ib2R5")))
+            answers.add(client.docmd("AUTH LOGIN " + user))
             answers.add(client.docmd("d3Jvbmc="))
-            times.append(time.monotonic() - began)
+            times[user] = min(times[user], time.monotonic() - began)
     assert len(answers) == 2  # the prompt and the refusal, the same for both
-    assert min(times) > 0.29
-    assert max(times) - min(times) < 0.15
+    assert min(times.values()) > 0.19
+    assert max(times.values()) - min(times.values()) < 0.1
 
 
 def test_each_wrong_password_takes_longer_and_the_last_one_closes(running: Running) -> None:
@@ -418,7 +418,7 @@ def test_stopping_does_not_wait_for_a_client_that_hung_up_on_its_refusal(running
     assert wire.line().startswith("250 ")
     running.waits_for(lambda: running.door.auth_failures == 1)
     wire.close()
-    running.stop_later(grace=0.1).result(timeout=2)
+    running.stop_later(grace=0.1).result(timeout=5)
 
 
 def test_stopping_cuts_what_does_not_finish(running: Running) -> None:
@@ -443,7 +443,7 @@ def test_stopping_does_not_wait_for_a_handshake(opened: Opener, moment: str) -> 
                     pass
             elif moment == "in its handshake":
                 client.sendall(b"\x16\x03\x01\x02\x00")  # the beginning of a ClientHello
-                running.waits_for(lambda door=running.door: door.open == 1)  # type: ignore[misc]
+                running.waits_for(lambda door=running.door: door.open == 1)
             running.stop_later(grace=10).result(timeout=5)
             assert running.door.open == 0
             with suppress(ConnectionResetError):
