@@ -4,8 +4,9 @@ A *verb* is a function `verb(tx, pieces) -> results` that does the same thing to
 settle these recipients). Callers hand in one piece each and wait; a writer thread takes whatever has arrived since its last
 commit, runs each verb once over all its pieces, commits, and then answers everyone. Nobody is answered before the commit.
 
-One failing piece does not take the others down: a verb that raises is undone to its savepoint and run again piece by piece,
-and only the pieces that raise on their own are answered with their error.
+One failing piece does not take the others down: when a verb raises, the transaction is rolled back and done again with
+savepoints, piece by piece where need be, and only the pieces that raise on their own are answered with their error. So a verb
+may be run more than once over the same pieces; it must do nothing but what the transaction undoes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -31,6 +33,8 @@ Verb = Callable[[Transaction, Sequence[P]], Sequence[R | Exception]]
 
 #: The most pieces in one commit: bounds how long the first of them waits for the last.
 MOST = 500
+#: How long to gather more pieces, in seconds, when the last commit had several: about as long as a commit takes.
+GATHER = 0.005
 EX_IOERR = 74
 log = structlog.get_logger("ombud.db")
 
@@ -54,6 +58,7 @@ class GroupCommit:
         self._pending: list[_Waiting] = []
         self._wake = threading.Condition()
         self._stopping = False
+        self._last_size = 0
         self._threads = [
             threading.Thread(target=self._work, name=f"db-write-{n}", daemon=True)
             for n in range(2 if database.postgres else 1)
@@ -107,22 +112,38 @@ class GroupCommit:
             self._answer(batch)
 
     def _take(self) -> list[_Waiting]:
-        """Whatever is waiting, at most MOST; empty when it is time to end."""
+        """Whatever is waiting, at most MOST; empty when it is time to end.
+
+        Under load it gathers for a moment: the more pieces share a commit, the less each costs. A lone piece never waits.
+        """
         with self._wake:
             while not self._pending and not self._stopping:
                 self._wake.wait()
+            if self._last_size > 1 and not self._stopping:
+                self._wake.wait_for(lambda: len(self._pending) >= MOST or self._stopping, GATHER)
             batch, self._pending = self._pending[:MOST], self._pending[MOST:]
+            self._last_size = len(batch)
             return batch
 
     def _commit(self, batch: list[_Waiting]) -> None:
         together: dict[Verb[Any, Any], list[_Waiting]] = {}
         for waiting in batch:
             together.setdefault(waiting.verb, []).append(waiting)
+        try:
+            self._in_one_transaction(partial(_perform_all, together=together))
+        except Exception as error:
+            if _is_the_databases(error):
+                raise  # no piece is at fault: all of the batch fails
+            # Something raised, and all was rolled back: do it again, with care enough to find out whose fault it was.
+            self._in_one_transaction(partial(_perform_with_care, together=together))
+        self.commits += 1
+        self.pieces += len(batch)
+
+    def _in_one_transaction(self, work: Callable[[Transaction], None]) -> None:
         xid = ""
         try:
             with self._database.write() as tx:
-                for verb, group in together.items():
-                    self._perform(tx, verb, group)
+                work(tx)
                 if tx.postgres:
                     xid = str(tx.execute(text("SELECT pg_current_xact_id_if_assigned()")).scalar() or "")
         except SQLAlchemyError as error:
@@ -130,23 +151,6 @@ class GroupCommit:
             if not (xid and self._database.has_committed(xid)):
                 raise
             log.warning("commit_answer_lost", error=str(error))
-        self.commits += 1
-        self.pieces += len(batch)
-
-    def _perform(self, tx: Transaction, verb: Verb[Any, Any], group: list[_Waiting]) -> None:
-        try:
-            with tx.savepoint():
-                results = verb(tx, [waiting.piece for waiting in group])
-            for waiting, result in zip(group, results, strict=True):
-                waiting.result = result
-        except Exception as error:
-            if trouble(error) or storage_failed(error):
-                raise  # the database, not a piece, is at fault: all of the batch fails
-            if len(group) == 1:
-                group[0].result = error
-                return
-            for waiting in group:
-                self._perform(tx, verb, [waiting])
 
     def _answer(self, batch: list[_Waiting]) -> None:
         """Wake everyone on their own loops: one call a loop, not one a piece."""
@@ -158,6 +162,37 @@ class GroupCommit:
                 loop.call_soon_threadsafe(_resolve, group)
             except RuntimeError:
                 log.warning("answer_unheard", pieces=len(group))  # the loop is closed: nobody waits any more
+
+
+def _perform_all(tx: Transaction, together: dict[Verb[Any, Any], list[_Waiting]]) -> None:
+    """Each verb once over all its pieces; raises as soon as one does. Without savepoints: nearly always nothing raises."""
+    for verb, group in together.items():
+        results = verb(tx, [waiting.piece for waiting in group])
+        for waiting, result in zip(group, results, strict=True):
+            waiting.result = result
+
+
+def _perform_with_care(tx: Transaction, together: dict[Verb[Any, Any], list[_Waiting]]) -> None:
+    for verb, group in together.items():
+        _perform(tx, verb, group)
+
+
+def _perform(tx: Transaction, verb: Verb[Any, Any], group: list[_Waiting]) -> None:
+    try:
+        with tx.savepoint():
+            _perform_all(tx, {verb: group})
+    except Exception as error:
+        if _is_the_databases(error):
+            raise
+        if len(group) == 1:
+            group[0].result = error
+            return
+        for waiting in group:
+            _perform(tx, verb, [waiting])
+
+
+def _is_the_databases(error: Exception) -> bool:
+    return trouble(error) is not None or storage_failed(error)
 
 
 def _resolve(group: list[_Waiting]) -> None:

@@ -10,7 +10,7 @@ from ombud.providers.provider import Provider
 from ombud.routing import Route
 
 #: Messages in hand for each connection: one being sent, others being signed and waiting, so that none stands idle.
-IN_HAND_PER_CONNECTION = 4
+IN_HAND_PER_CONNECTION = 6
 
 
 #: How often the meter is asked how much has gone by a route with a daily limit: other processes send by it too.
@@ -32,6 +32,11 @@ class Outlet:
         self._clock = clock
         self._tokens = float(route.limits.messages_per_minute)
         self._filled_at = clock()
+
+    @property
+    def worth_a_lease(self) -> int:
+        """Less room than this is not worth a trip to the database while there is work in hand."""
+        return self.provider.concurrency * IN_HAND_PER_CONNECTION // 3
 
     def room(self) -> int:
         """How many messages it can take more."""

@@ -159,7 +159,7 @@ class Delivery:
             day = self._clock.now() - timedelta(days=1)
             outlet.counted(await self._database.reading(usage.handed_over_since, outlet.route.id, day))
         room = outlet.room()
-        return room if outlet.in_flight == 0 or room >= outlet.provider.concurrency else 0
+        return room if outlet.in_flight == 0 or room >= outlet.worth_a_lease else 0
 
     def _outlet(self, route_id: int) -> Outlet | None:
         """The route's outlet; a new one when the route has changed since. None: its mail must wait, since the route is not

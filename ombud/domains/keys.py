@@ -96,7 +96,7 @@ def load_key_ring(tx: Transaction, seal: Seal) -> KeyRing:
         select(signing_key_table).where(table.retired_at.is_(None)).order_by(table.algorithm.desc(), table.id)
     ):
         pem = seal.open(bytes(row.sealed_private), _about(row.domain, row.selector))
-        keys.setdefault(row.domain, []).append(dkim.from_pem(row.domain, row.selector, pem))
+        keys.setdefault(row.domain, []).append(dkim.from_pem(row.domain, row.selector, pem, trusted=True))
     return KeyRing({domain: tuple(found) for domain, found in keys.items()})
 
 

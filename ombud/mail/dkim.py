@@ -216,10 +216,13 @@ def new_key(domain: str, selector: str, algorithm: Algorithm = "rsa-sha256") -> 
     return SigningKey(domain, selector, algorithm, private)
 
 
-def from_pem(domain: str, selector: str, pem: bytes) -> SigningKey:
-    """Read a private key (PKCS #8 or #1, without password); the algorithm is the key's own. Raises Misconfigured."""
+def from_pem(domain: str, selector: str, pem: bytes, *, trusted: bool = False) -> SigningKey:
+    """Read a private key (PKCS #8 or #1, without password); the algorithm is the key's own. Raises Misconfigured.
+
+    `trusted`: it is one of our own that came out of its seal, so that its primes need not be tried (40 ms for each key).
+    """
     try:
-        private = load_pem_private_key(pem, password=None)
+        private = load_pem_private_key(pem, password=None, unsafe_skip_rsa_key_validation=trusted)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise Misconfigured(reason=f"the DKIM key of {domain} cannot be read as PEM without a password") from error
     if isinstance(private, RSAPrivateKey):

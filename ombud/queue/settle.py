@@ -77,6 +77,13 @@ _CHANGES = Many(
     ),
     "key", "was", "held", "new_state", "new_due_at", "new_reason", "new_route_id", "new_attempts", "new_crashes", "new_changed_at",
 )  # fmt: skip
+# What may be marked, and as what, is in the table of states: (LEASED, COMMIT) is its only such row.
+_MARK_SENDING = (
+    update(recipient_table)
+    .where(_r.id.in_(bindparam("numbers", expanding=True)), _r.fence == bindparam("held"), _r.state == State.LEASED)
+    .values(state=State.SENDING)
+    .returning(_r.id)
+)
 _ATTEMPTS = Many(
     insert(attempt_table), "recipient_id", "n", "route_id", "started_at", "ended_at", "result", "code", "enhanced", "words",
     "remote",
@@ -120,17 +127,15 @@ def change_all(tx: Transaction, changes: Sequence[Change]) -> list[Changed]:
 
 def commit_sending(tx: Transaction, leases: Sequence[tuple[int, int]]) -> list[bool]:
     """Mark (recipient, fence) pairs as SENDING: the point of no return. False for those whose lease was lost."""
-    rows = _hold(tx, [number for number, _ in leases])
-    fits = [
-        (row := rows.get(number)) is not None
-        and row.fence == fence
-        and after(State(row.state), What.COMMIT) is not None
-        for number, fence in leases
-    ]
-    ids = [number for (number, _), fit in zip(leases, fits, strict=True) if fit]
-    if ids:
-        tx.execute(update(recipient_table).where(_r.id.in_(ids), _r.state == State.LEASED).values(state=State.SENDING))
-    return fits
+    by_fence: dict[int, list[int]] = {}
+    for number, fence in leases:
+        by_fence.setdefault(fence, []).append(number)
+    marked = {
+        (row.id, fence)
+        for fence, ids in by_fence.items()
+        for row in tx.execute(_MARK_SENDING, {"numbers": ids, "held": fence})
+    }
+    return [pair in marked for pair in leases]
 
 
 def _hold(tx: Transaction, ids: Sequence[int]) -> dict[int, Any]:
