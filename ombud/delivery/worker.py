@@ -183,21 +183,21 @@ class Delivery:
         """Read what is leased and start a task for each message and route."""
         ids = list(dict.fromkeys(lease.message_id for lease in leases))
         try:
-            mails = await self._database.reading(queue.mails, ids)
-            contents = await self._database.reading(queue.contents, ids)
+            fetched = await self._database.reading(queue.fetch, ids)
         except TryLater:
             await self._give_back(leases)
             raise
         groups: dict[tuple[str, int, int], list[Lease]] = {}
         for lease in leases:
-            together = lease.n if mails[lease.message_id].personal else -1  # each personal copy goes by itself
+            mail, _ = fetched[lease.message_id]
+            together = lease.n if mail.personal else -1  # each personal copy goes by itself
             groups.setdefault((lease.message_id, lease.route_id, together), []).append(lease)
         for (id, route_id, _), group in groups.items():
-            outlet = self._outlets[route_id]
-            outlet.served_last = mails[id].customer_id
+            outlet, (mail, content) = self._outlets[route_id], fetched[id]
+            outlet.served_last = mail.customer_id
             most = outlet.provider.recipients_per_message
             for start in range(0, len(group), most):
-                self._spawn(self._deliver(outlet, mails[id], contents[id], group[start : start + most]))
+                self._spawn(self._deliver(outlet, mail, content, group[start : start + most]))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

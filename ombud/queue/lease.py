@@ -64,7 +64,7 @@ class Mail:
     created_at: datetime
 
 
-_r = recipient_table.c
+_r, _m = recipient_table.c, message_table.c
 _due_in_lane = (
     select(_r.id)
     .where(_r.route_id == bindparam("route"), _r.lane == bindparam("lane"), _r.due_at <= bindparam("now"))
@@ -174,29 +174,20 @@ def routes_with_mail(tx: Transaction) -> list[int]:
     return [row.route for row in tx.execute(_ROUTES) if row.route is not None]
 
 
-def mails(tx: Transaction, message_ids: Sequence[str]) -> dict[str, Mail]:
-    """The messages of these ids."""
-    m = message_table.c
-    columns = (
-        m.id, m.customer_id, m.product_id, m.mode, m.mail_from, m.header_from, m.message_id, m.size, m.personal,
-        m.needs_utf8, m.created_at,
-    )  # fmt: skip
-    rows: Sequence[Any] = tx.execute(select(*columns).where(m.id.in_(message_ids))).all()
-    return {row.id: Mail(*row) for row in rows}
-
-
-def contents(tx: Transaction, message_ids: Sequence[str]) -> dict[str, bytes]:
-    """The bytes of these messages."""
-    rows = tx.execute(
-        select(body_table.c.message_id, body_table.c.content).where(body_table.c.message_id.in_(message_ids))
+_FETCH = (
+    select(
+        _m.id, _m.customer_id, _m.product_id, _m.mode, _m.mail_from, _m.header_from, _m.message_id, _m.size, _m.personal,
+        _m.needs_utf8, _m.created_at, body_table.c.content,
     )
-    return {row.message_id: bytes(row.content) for row in rows}
+    .join(body_table, body_table.c.message_id == _m.id)
+    .where(_m.id.in_(bindparam("ids", expanding=True)))
+)  # fmt: skip
 
 
-def next_due(tx: Transaction) -> timedelta | None:
-    """How long until the next recipient is due, or None when none is waiting."""
-    due = tx.execute(select(sql.min(_r.due_at)).where(_r.due_at.is_not(None))).scalar()
-    return None if due is None else max(due - tx.now, timedelta(0))
+def fetch(tx: Transaction, message_ids: Sequence[str]) -> dict[str, tuple[Mail, bytes]]:
+    """The messages of these ids, each with its bytes."""
+    rows: Sequence[Any] = tx.execute(_FETCH, {"ids": list(message_ids)}).all()
+    return {row.id: (Mail(*row[:-1]), bytes(row.content)) for row in rows}
 
 
 # --- workers -------------------------------------------------------------------------------------------------------

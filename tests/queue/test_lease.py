@@ -21,9 +21,8 @@ from ombud.queue import (
     beat,
     change_all,
     commit_sending,
-    contents,
+    fetch,
     lease,
-    mails,
     put,
     recover,
     routes_with_mail,
@@ -71,8 +70,9 @@ def test_a_lease_brings_the_mail_and_its_bytes(database: Database, put_mail: Mak
     id = put_mail()
     (one,) = take(database, route_id)
     with database.read() as tx:
-        assert mails(tx, [id])[id].header_from == "hyra@eken.example"
-        assert contents(tx, [id])[id].endswith(b"\r\n\r\nHej\r\n")
+        mail, content = fetch(tx, [id])[id]
+    assert mail.header_from == "hyra@eken.example"
+    assert content.endswith(b"\r\n\r\nHej\r\n")
     assert one.message_id == id
 
 
