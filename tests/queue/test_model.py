@@ -169,5 +169,5 @@ class QueueModel(RuleBasedStateMachine):
 
 def test_the_queue_does_what_its_model_does(sqlite_template: Path) -> None:
     QueueModel.template = sqlite_template
-    QueueModel.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+    QueueModel.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
     QueueModel.TestCase("runTest").runTest()
