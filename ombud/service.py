@@ -31,7 +31,7 @@ from ombud.mail.address import Address
 from ombud.providers import make_provider
 from ombud.providers.provider import Provider, Surroundings
 from ombud.routing import Route, load_facts, route_secret
-from ombud.smtp import SubmissionDoor
+from ombud.smtp import SubmissionDoor, raise_open_files
 from ombud.smtp.certificate import make_certificate
 from ombud.submission import Submission, Submissions, forget_older
 from ombud.web import HttpDoor, Web, create_app
@@ -41,6 +41,8 @@ log = structlog.get_logger("ombud.service")
 BEATS_A_LEASE = 4  # so that three may be missed before a lease is lost
 RECOVER_EVERY = 5.0
 FORGET_EVERY = 3600.0
+#: Open files beside the SMTP door's connections: HTTP, next hops, the database.
+OTHER_FILES = 3000
 
 
 class Service:
@@ -105,6 +107,7 @@ class Service:
         self._spawn(self._every(self.settings.delivery.lease_seconds / BEATS_A_LEASE, self._beat))
         self._spawn(self._every(RECOVER_EVERY, self._recover))
         self._spawn(self._every(FORGET_EVERY, self._forget))
+        raise_open_files(self.settings.smtp.max_connections + OTHER_FILES)
         await self.smtp.start()
         await self.http.start()
         log.info(

@@ -206,15 +206,16 @@ def trouble(error: BaseException) -> TryLater | None:
     # A full disk makes SQLite roll back by itself, and then the savepoint that we would release is gone: look for the first cause.
     if any(_is_full(cause) for cause in _chain(error)):
         return DiskFull()
-    if error.connection_invalidated or (isinstance(error, OperationalError) and _is_the_databases(error)):
+    if error.connection_invalidated or _is_the_databases(error):
         return DatabaseGone()
     return None
 
 
-def _is_the_databases(error: OperationalError) -> bool:
-    """psycopg's OperationalErrors are all about the connection or the server; SQLite's are also wrong SQL."""
+def _is_the_databases(error: DBAPIError) -> bool:
+    """psycopg's OperationalErrors are all about the connection or the server. SQLite's are also wrong SQL, and a file that is
+    damaged is a plain DatabaseError, so there the words tell."""
     if not type(error.orig).__module__.startswith(("sqlite3", "pysqlite3")):
-        return True
+        return isinstance(error, OperationalError)
     words = str(error.orig).lower()
     return any(
         sign in words

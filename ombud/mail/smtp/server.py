@@ -202,8 +202,9 @@ class Dialogue:
 
     def _message_answered(self, reply: Reply) -> None:
         self._forget_message()
+        self._small_talks = 0  # clients say RSET after a refusal, and a long outage is no small talk
         if reply.ok:
-            self._errors = self._small_talks = 0
+            self._errors = 0
 
     def _forget_message(self) -> None:
         if self._reader:
