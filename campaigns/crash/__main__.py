@@ -19,7 +19,7 @@ from campaigns.crash.seeded import FAULTS, SHOWS_IN
 KILLS, CONTROL_KILLS = 200, 12
 _COLUMNS = (
     "database", "fault", "nodes", "kills", "acknowledged", "lost", "duplicates", "labelled", "unlabelled", "unknown", "twice", "altered",
-    "quarantined", "violations", "seconds", "ok",
+    "quarantined", "left", "violations", "faults", "seconds", "ok",
 )  # fmt: skip
 
 

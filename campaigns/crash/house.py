@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import signal
 import socket
@@ -222,11 +223,17 @@ def _all_known(tx: Transaction) -> Iterator[tuple[str, Known]]:
 
 
 def free_ports(number: int) -> list[int]:
-    """Ports that nothing listens on now: a service that is killed and started again must have the same ones each time."""
-    probes = [socket.socket() for _ in range(number)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
+    """Ports that nothing listens on. A service that is killed and started again must have the same ones each time, so they lie
+    below those that a system hands out by itself, or another program's connection may sit on one when it comes back."""
+    ports: list[int] = []
+    while len(ports) < number:
+        port = random.randrange(12_000, 32_000)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in ports:
+            ports.append(port)
     return ports

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -116,14 +117,21 @@ class GroupCommit:
 
         Under load it gathers for a moment: the more pieces share a commit, the less each costs. A lone piece never waits.
         """
-        with self._wake:
-            while not self._pending and not self._stopping:
-                self._wake.wait()
-            if self._last_size > 1 and not self._stopping:
-                self._wake.wait_for(lambda: len(self._pending) >= MOST or self._stopping, GATHER)
-            batch, self._pending = self._pending[:MOST], self._pending[MOST:]
-            self._last_size = len(batch)
-            return batch
+        while True:
+            with self._wake:
+                while not self._pending and not self._stopping:
+                    self._wake.wait()
+                gathers = self._last_size > 1 and not self._stopping
+            if gathers:
+                time.sleep(
+                    GATHER
+                )  # asleep, not waiting: being woken for each piece would cost more than the gathering saves
+            with self._wake:
+                batch, self._pending = self._pending[:MOST], self._pending[MOST:]
+                self._last_size = len(batch)
+                if batch or self._stopping:
+                    return batch
+                # Another writer thread has taken them meanwhile.
 
     def _commit(self, batch: list[_Waiting]) -> None:
         together: dict[Verb[Any, Any], list[_Waiting]] = {}

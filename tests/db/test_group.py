@@ -111,6 +111,12 @@ async def test_a_database_that_dies_is_told_as_try_later_and_comes_back(
     assert stored(postgres_database) == [2]
 
 
+async def test_no_writer_ends_because_another_was_quicker(postgres_group: GroupCommit) -> None:
+    for round in range(30):
+        await asyncio.gather(*(postgres_group.run(add, round * 10 + n) for n in range(10)))
+    assert all(thread.is_alive() for thread in postgres_group._threads)
+
+
 async def test_a_commit_whose_answer_was_lost_is_looked_up_and_told_as_done(
     postgres_group: GroupCommit, postgres_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
