@@ -47,22 +47,22 @@ check: lint types contracts  ## lint, types and import contracts
 
 lock: $(STAMP)  ## make requirements.lock anew (needs uv)
 	@uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
-	  --extra postgres --extra sandbox --group dev pyproject.toml -o requirements.lock
+	  --extra postgres --extra pdf --extra sandbox --group dev pyproject.toml -o requirements.lock
 
 docs: $(STAMP)  ## make the generated pages of docs/ anew
 	@$(BIN)/python -m ombud.docs write
 
 crash: $(STAMP)  ## kill the service 200 times under load on each database and count what was lost (ARGS="--control": the judge must find built-in faults)
-	@$(BIN)/python -m campaigns.crash $(ARGS)
+	@$(BIN)/python -m trials.crash $(ARGS)
 
 kill-points: $(STAMP)  ## kill the service at each of its writes; needs strace (ARGS="--most 60": so many of each flow, evenly spread)
-	@$(BIN)/python -m campaigns.crash --kill-points $(ARGS)
+	@$(BIN)/python -m trials.crash --kill-points $(ARGS)
 
-bench: $(STAMP)  ## measure Ombud beside the mail servers that are installed (ARGS="--quick" for a slice; campaigns/bench/install-peers.sh)
-	@$(BIN)/python -m campaigns.bench $(ARGS)
+bench: $(STAMP)  ## measure Ombud beside the mail servers that are installed (ARGS="--quick" for a slice; trials/bench/install-peers.sh)
+	@$(BIN)/python -m trials.bench $(ARGS)
 
 peers: $(STAMP)  ## let real mail programs talk to the SMTP door, rightly and wrongly (ARGS="--only swaks,curl")
-	@$(BIN)/python -m campaigns.peers $(ARGS)
+	@$(BIN)/python -m trials.peers $(ARGS)
 
 clean:  ## take away what was made
 	@rm -rf $(VENV) var .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,1 +1,0 @@
-"""Slow campaigns beside the tests: each has a make target, prints figures, and passes or fails by what it counts, never by time."""

@@ -1,0 +1,1 @@
+"""Price plans, invoice basis and exports; reads usage, never writes it."""

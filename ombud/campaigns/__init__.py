@@ -1,0 +1,1 @@
+"""Running a change: stages, cases, letters, the dry run, the brownout, the forecast."""
