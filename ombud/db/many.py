@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Dialect, Insert, Update
+from sqlalchemy import Dialect, Insert, Table, Update
+from sqlalchemy.dialects import postgresql
 
 from ombud.db.database import Transaction
 
@@ -34,6 +35,20 @@ class Many:
     def _plan(self, dialect: Dialect) -> _Plan:
         plan = self._plans[dialect.name] = _Plan(self._statement, self._names, dialect)
         return plan
+
+
+def insert_or_add(table: Table, number: str) -> Insert:
+    """An INSERT that, where the row's key is there already, adds to the column `number` instead; both databases know it."""
+    statement = postgresql.insert(table)
+    return statement.on_conflict_do_update(
+        index_elements=list(table.primary_key.columns),
+        set_={number: table.c[number] + statement.excluded[number]},
+    )
+
+
+def insert_or_leave(table: Table) -> Insert:
+    """An INSERT that does nothing where the row's key is there already."""
+    return postgresql.insert(table).on_conflict_do_nothing(index_elements=list(table.primary_key.columns))
 
 
 class _Plan:

@@ -8,29 +8,40 @@ A worker that dies loses nothing: before `sending` its leases are simply due aga
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 
 from ombud import maillog, queue, usage
+from ombud.accounts import Directory
 from ombud.clock import Clock
-from ombud.db import Database, GroupCommit, Transaction
+from ombud.db import Database, GroupCommit
 from ombud.db.snapshot import Snapshot
 from ombud.delivery.outlet import Outlet
-from ombud.delivery.prepare import Job, NoKey, prepare
+from ombud.delivery.prepare import Job, NoKey, Reserve, prepare
 from ombud.delivery.schedule import AFTER_UNKNOWN, jittered, wait_after
+from ombud.delivery.settlement import (
+    Settlement,
+    Want,
+    at_great_receivers,
+    commit_all,
+    counted,
+    lease_all,
+    lease_suspects,
+    settle_all,
+    watched_switch,
+)
 from ombud.domains import KeyRing, Ownership
 from ombud.errors import OmbudError, Refused, TryLater
 from ombud.ids import new_handle
 from ombud.mail.reply import Reply
 from ombud.providers.provider import Outcome, Provider, Result
-from ombud.queue import Attempt, Change, Changed, Lease, Mail, State, What
-from ombud.routing import Action, Facts, Route, decide
+from ombud.queue import Attempt, Change, Lease, Mail, What
+from ombud.routing import Action, Counts, Decision, Facts, Route, decide_all
 from ombud.settings import Settings
-from ombud.usage import HandOver
 
 log = structlog.get_logger("ombud.delivery")
 
@@ -46,41 +57,25 @@ _WHAT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Want:
-    """A question to the queue: this many due recipients of that route."""
-
-    worker: str
-    route_id: int
-    most: int
-    served_last: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Settlement:
-    """What became of some recipients of one message, to be written in one transaction with its usage."""
-
-    changes: Sequence[Change]
-    mail: Mail | None = None
-    route: Route | None = None
-
-
 class Delivery:
     """A delivery worker. `run` it; `wake` it when there is mail; `stop` lets it finish what it has in hand."""
 
     def __init__(
         self, settings: Settings, database: Database, group: GroupCommit, clock: Clock, facts: Snapshot[Facts],
-        ownership: Snapshot[Ownership], ring: Snapshot[KeyRing], make_provider: MakeProvider,
+        ownership: Snapshot[Ownership], ring: Snapshot[KeyRing], directory: Snapshot[Directory], make_provider: MakeProvider,
     ) -> None:  # fmt: skip
         self.worker = f"w{new_handle()}"
         self._settings, self._database, self._group, self._clock = settings, database, group, clock
-        self._facts, self._ownership, self._ring, self._make_provider = facts, ownership, ring, make_provider
+        self._facts, self._ownership, self._ring, self._directory = facts, ownership, ring, directory
+        self._make_provider = make_provider
         self._outlets: dict[int, Outlet] = {}
         self._broken: dict[int, Route] = {}  # as they were when their providers could not be made
         self._signers = ThreadPoolExecutor(settings.delivery.signing_threads, thread_name_prefix="sign")
         self._awake = asyncio.Event()
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._suspect: Sequence[asyncio.Task[None]] = ()
+        self._next_suspects = 0.0
         self._bytes_in_flight = 0
         self.outcomes = dict.fromkeys(Result, 0)  # recipients, since the start
 
@@ -140,13 +135,25 @@ class Delivery:
         for route_id in await self._database.reading(queue.routes_with_mail):
             outlet = self._outlet(route_id)
             if outlet and (room := min(await self._room_of(outlet), left)) > 0:
-                wants.append(_Want(self.worker, route_id, room, outlet.served_last))
+                wants.append(Want(self.worker, route_id, room, outlet.served_last))
                 left -= room
-        found = await asyncio.gather(*(self._group.run(_lease_all, want) for want in wants))
+        found = await asyncio.gather(*(self._group.run(lease_all, want) for want in wants))
         leases = [lease for taken in found for lease in taken]
         if leases:
             await self._dispatch(leases)
-        return bool(leases)
+        return bool(leases) | await self._take_suspect([want.route_id for want in wants])
+
+    async def _take_suspect(self, route_ids: Sequence[int]) -> bool:
+        """Take one of those over whom workers have died, if none is in hand. Says whether there was one."""
+        if any(not task.done() for task in self._suspect) or time.monotonic() < self._next_suspects or not route_ids:
+            return False
+        if await self._database.reading(queue.suspects_wait) and (
+            leases := await self._group.run(lease_suspects, (self.worker, route_ids))
+        ):
+            self._suspect = await self._dispatch(leases)
+            return True
+        self._next_suspects = time.monotonic() + LOOK_EVERY
+        return False
 
     def _room_over_all(self) -> int:
         if self._bytes_in_flight >= self._settings.delivery.max_bytes_in_flight:
@@ -179,7 +186,7 @@ class Delivery:
             self._spawn(outlet.provider.close())
         return self._outlets[route_id]
 
-    async def _dispatch(self, leases: Sequence[Lease]) -> None:
+    async def _dispatch(self, leases: Sequence[Lease]) -> list[asyncio.Task[None]]:
         """Read what is leased and start a task for each message and route."""
         ids = list(dict.fromkeys(lease.message_id for lease in leases))
         try:
@@ -187,6 +194,7 @@ class Delivery:
         except TryLater:
             await self._give_back(leases)
             raise
+        tasks: list[asyncio.Task[None]] = []
         groups: dict[tuple[str, int, int], list[Lease]] = {}
         for lease in leases:
             mail, _ = fetched[lease.message_id]
@@ -197,12 +205,14 @@ class Delivery:
             outlet.served_last = mail.customer_id
             most = outlet.provider.recipients_per_message
             for start in range(0, len(group), most):
-                self._spawn(self._deliver(outlet, mail, content, group[start : start + most]))
+                tasks.append(self._spawn(self._deliver(outlet, mail, content, group[start : start + most])))
+        return tasks
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -213,76 +223,94 @@ class Delivery:
     # --- one message ---
 
     async def _deliver(self, outlet: Outlet, mail: Mail, content: bytes, leases: Sequence[Lease]) -> None:
-        if not await self._still_this_way(outlet.route, mail, leases):
+        leases, reserve = await self._still_this_way(outlet.route, mail, leases)
+        if not leases:
             return
         outlet.begin()
         self._bytes_in_flight += mail.size
         started = self._clock.now()
         try:
-            outcomes = await self._send(outlet, mail, content, leases)
+            outcomes = await self._send(outlet, mail, content, leases, reserve)
         finally:
             outlet.end()
             self._bytes_in_flight -= mail.size
         if outcomes:
-            await self._settle(outlet, mail, leases, outcomes, started)
+            await self._settle(outlet, mail, leases, outcomes, started, reserve)
 
-    async def _still_this_way(self, route: Route, mail: Mail, leases: Sequence[Lease]) -> bool:
-        """Decide again, now: mail in the queue follows the facts. If they have changed, send it round by its new way."""
+    async def _still_this_way(
+        self, route: Route, mail: Mail, leases: Sequence[Lease]
+    ) -> tuple[Sequence[Lease], Reserve | None]:
+        """Decide again, now: mail in the queue follows the facts. Those for whom they have changed go round by their new way.
+
+        Returns the others, and what they are sent as when that is not the customer.
+        """
         now = self._clock.now()
-        decision = decide(self._facts.value, mail.customer_id, mail.product_id, now, test=mail.mode == "test")
-        if decision.action is Action.SEND and decision.route and decision.route.id == route.id:
-            return True
-        if decision.action is Action.SEND and decision.route:
-            what, new_route, wait = What.GIVE_BACK, decision.route.id, timedelta(0)
-        else:  # it has been accepted, so it cannot be refused any more: a person must look
-            what, new_route, wait = What.HOLD, None, None
-        changes = [
-            Change(lease.recipient_id, lease.fence, what, now, wait=wait, reason=decision.reason, route_id=new_route)
-            for lease in leases
-        ]
-        await self._write(_Settlement(changes))
-        return False
+        decisions = decide_all(
+            self._facts.value, mail.customer_id, mail.product_id, now, [lease.address for lease in leases],
+            sender_domain=mail.header_from.rpartition("@")[2], test=mail.mode == "test",
+            important=queue.is_important(leases[0].lane), bulk=queue.is_bulk(leases[0].lane),
+        )  # fmt: skip
+        staying: list[Lease] = []
+        changes: list[Change] = []
+        for lease, decision in zip(leases, decisions, strict=True):
+            if decision.action is Action.SEND and decision.route and decision.route.id == route.id:
+                staying.append(lease)
+            else:
+                changes.append(_turned(lease, decision, now))
+        if changes:
+            await self._write(Settlement(self.worker, changes, mail, route))
+        return staying, self._reserve(mail, decisions[0])
+
+    def _reserve(self, mail: Mail, decision: Decision) -> Reserve | None:
+        if not decision.sender:
+            return None
+        customer = self._directory.value.customer_by_id(mail.customer_id)
+        return Reserve(decision.sender.replace("{slug}", customer.slug), customer.name, customer.slug)
 
     async def _send(
-        self, outlet: Outlet, mail: Mail, content: bytes, leases: Sequence[Lease]
+        self, outlet: Outlet, mail: Mail, content: bytes, leases: Sequence[Lease], reserve: Reserve | None
     ) -> Sequence[Outcome] | None:
         """One Outcome for each lease, or None when it is held instead."""
-        job = Job(mail, content, leases, outlet.route.sign, self._settings.smtp.max_size)
+        return_path = str(outlet.route.settings.get("return_path") or "")
+        job = Job(mail, content, leases, outlet.route.sign, self._settings.smtp.max_size, reserve, return_path)
         loop = asyncio.get_running_loop()
         try:
             outgoing = await loop.run_in_executor(self._signers, prepare, job, self._ownership.value, self._ring.value)
         except NoKey as error:
-            await self._hold(leases, error.code)
+            await self._hold(mail, outlet.route, leases, error.code)
             return None
         except Refused as error:
             log.error("stopped_at_last_gate", message=mail.id, code=error.code)
             return [Outcome(Result.FAILED, Reply(*error.smtp, error.text()))] * len(leases)
 
         async def commit() -> bool:
-            return all(await self._group.run(_commit_all, [(lease.recipient_id, lease.fence) for lease in leases]))
+            return all(await self._group.run(commit_all, [(lease.recipient_id, lease.fence) for lease in leases]))
 
         try:
             return await outlet.provider.send(outgoing, commit)
         except TryLater as error:  # `sending` could not be written, so nothing was sent
             return [Outcome(Result.DEFERRED, Reply(*error.smtp, error.text()))] * len(leases)
 
-    async def _hold(self, leases: Sequence[Lease], reason: str) -> None:
+    async def _hold(self, mail: Mail, route: Route, leases: Sequence[Lease], reason: str) -> None:
         now = self._clock.now()
-        await self._write(
-            _Settlement([Change(lease.recipient_id, lease.fence, What.HOLD, now, reason=reason) for lease in leases])
-        )
+        changes = [Change(lease.recipient_id, lease.fence, What.HOLD, now, reason=reason) for lease in leases]
+        await self._write(Settlement(self.worker, changes, mail, route))
 
     async def _give_back(self, leases: Sequence[Lease]) -> None:
         now, wait = self._clock.now(), timedelta(seconds=1)
         await self._write(
-            _Settlement([Change(lease.recipient_id, lease.fence, What.GIVE_BACK, now, wait=wait) for lease in leases])
+            Settlement(
+                self.worker,
+                [Change(lease.recipient_id, lease.fence, What.GIVE_BACK, now, wait=wait) for lease in leases],
+            )
         )
 
     # --- outcomes ---
 
     async def _settle(
-        self, outlet: Outlet, mail: Mail, leases: Sequence[Lease], outcomes: Sequence[Outcome], started: datetime
-    ) -> None:
+        self, outlet: Outlet, mail: Mail, leases: Sequence[Lease], outcomes: Sequence[Outcome], started: datetime,
+        reserve: Reserve | None = None,
+    ) -> None:  # fmt: skip
         """Write down what became of each recipient; tell the breaker; count what was handed over."""
         now = self._clock.now()
         if any(outcome.route_fault for outcome in outcomes):
@@ -290,7 +318,8 @@ class Delivery:
         else:
             outlet.breaker.succeeded()
         changes = [
-            self._change(outlet, lease, outcome, started, now) for lease, outcome in zip(leases, outcomes, strict=True)
+            self._change(outlet, lease, outcome, started, now, reserve)
+            for lease, outcome in zip(leases, outcomes, strict=True)
         ]
         for lease, outcome in zip(leases, outcomes, strict=True):
             self.outcomes[outcome.result] += 1
@@ -298,9 +327,14 @@ class Delivery:
                 mail.id, lease.n, lease.attempts + 1, outcome.result, outlet.route.slug, outcome.remote, outcome.reply
             )
         outlet.handed_over += sum(outcome.result is Result.DELIVERED for outcome in outcomes)
-        await self._write(_Settlement(changes, mail, outlet.route))
+        switch_id = watched_switch(self._facts.value, mail, outlet.route, now)
+        counts = counted(outcomes) if switch_id is not None else Counts()
+        great = at_great_receivers(mail, leases, reserve)
+        await self._write(Settlement(self.worker, changes, mail, outlet.route, switch_id, counts, great))
 
-    def _change(self, outlet: Outlet, lease: Lease, outcome: Outcome, started: datetime, now: datetime) -> Change:
+    def _change(
+        self, outlet: Outlet, lease: Lease, outcome: Outcome, started: datetime, now: datetime, reserve: Reserve | None
+    ) -> Change:
         attempt = Attempt(outlet.route.id, started, outcome.result, outcome.reply, outcome.remote)
         what, tries = _WHAT[outcome.result], lease.attempts + 1
         wait: timedelta | None = None
@@ -312,15 +346,20 @@ class Delivery:
             wait = jittered(max(pause, timedelta(seconds=10))) if outcome.route_fault else wait_after(tries)
         elif what is What.LOSE:
             wait = AFTER_UNKNOWN if self._settings.delivery.unknown == "resend" else None
-        words = "may be a second copy" if lease.repeated and outcome.result is Result.DELIVERED else ""
+        said = []
+        if outcome.result is Result.DELIVERED and reserve:
+            said.append(f"in reserve mode, sent as {reserve.address}")
+        if outcome.result is Result.DELIVERED and lease.repeated:
+            said.append("may be a second copy")
+        words = "; ".join(said)
         return Change(lease.recipient_id, lease.fence, what, now, wait=wait, attempt=attempt, words=words)
 
-    async def _write(self, settlement: _Settlement) -> None:
+    async def _write(self, settlement: Settlement) -> None:
         """Until it is written: an outcome is not lost because the database is away for a while."""
         pause = 0.2
         while True:
             try:
-                await self._group.run(_settle_all, settlement)
+                await self._group.run(settle_all, settlement)
                 return
             except TryLater as error:
                 log.warning("outcome_waits", error=error.code, seconds=pause)
@@ -328,38 +367,10 @@ class Delivery:
                 pause = min(pause * 2, 10.0)
 
 
-# --- verbs ---------------------------------------------------------------------------------------------------------
-
-
-def _lease_all(tx: Transaction, wants: Sequence[_Want]) -> list[list[Lease]]:
-    return [queue.lease(tx, want.worker, want.route_id, want.most, want.served_last) for want in wants]
-
-
-def _commit_all(tx: Transaction, pieces: Sequence[Sequence[tuple[int, int]]]) -> list[list[bool]]:
-    fits = iter(queue.commit_sending(tx, [pair for piece in pieces for pair in piece]))
-    return [[next(fits) for _ in piece] for piece in pieces]
-
-
-def _settle_all(tx: Transaction, settlements: Sequence[_Settlement]) -> list[list[Changed]]:
-    """The verb of outcomes: state, attempt, event and usage commit or fail together."""
-    changes = [change for settlement in settlements for change in settlement.changes]
-    changed = iter(queue.change_all(tx, changes))
-    results = [[next(changed) for _ in settlement.changes] for settlement in settlements]
-    usage.meter(
-        tx,
-        [
-            HandOver(
-                change.recipient_id,
-                one.mail.customer_id,
-                one.mail.product_id,
-                one.route.id,
-                one.route.billable,
-                change.at,
-            )
-            for one, result in zip(settlements, results, strict=True)
-            if one.mail and one.route
-            for change, done in zip(one.changes, result, strict=True)
-            if done.now is State.DELIVERED
-        ],
-    )
-    return results
+def _turned(lease: Lease, decision: Decision, now: datetime) -> Change:
+    """What becomes of a recipient whose mail does not go this way any more."""
+    if decision.action is Action.SEND and decision.route:
+        what, wait, route_id = What.GIVE_BACK, timedelta(0), decision.route.id
+        return Change(lease.recipient_id, lease.fence, what, now, wait=wait, reason=decision.reason, route_id=route_id)
+    # It has been accepted, so it cannot be refused any more: it is kept until a person, or a change of the facts, lets it go.
+    return Change(lease.recipient_id, lease.fence, What.HOLD, now, reason=decision.reason)

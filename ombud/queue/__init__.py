@@ -1,4 +1,4 @@
-"""The queue: holds accepted messages until each recipient is delivered, refused or given up. Owns message, recipient, attempt, event."""
+"""The queue: holds accepted messages until each recipient is delivered, refused or given up. Owns message, recipient, attempt, event, hold."""
 
 from ombud.queue.find import (
     Count,
@@ -18,16 +18,32 @@ from ombud.queue.find import (
     tally,
     timeline,
 )  # fmt: skip
-from ombud.queue.lease import Lease, Mail, beat, fetch, lease, recover, routes_with_mail
+from ombud.queue.hold import Fate, Held, fate_of_held, held, held_ids, prolong
+from ombud.queue.lease import (
+    Lease,
+    Mail,
+    Queued,
+    beat,
+    customers_with_mail,
+    fetch,
+    lease,
+    lease_suspect,
+    queued,
+    recover,
+    routes_with_mail,
+    suspects_wait,
+)  # fmt: skip
 from ombud.queue.put import NewMessage, NewRecipient, put
+from ombud.queue.senders import senders_since
 from ombud.queue.settle import EVENTS, Attempt, Change, Changed, change_all, commit_sending
 from ombud.queue.states import TABLE, State, What, after
-from ombud.queue.tables import Stream, customer_of, lane_of
+from ombud.queue.tables import Stream, customer_of, is_bulk, is_important, lane_of
 
 __all__ = [
-    "EVENTS", "TABLE", "Attempt", "Change", "Changed", "Count", "Event", "Filter", "Happening", "Lease", "Mail",
-    "MessageView", "NewMessage", "NewRecipient", "RecipientView", "Scope", "State", "Stream", "What", "after", "beat",
-    "change_all", "commit_sending", "content", "count", "customer_of", "event_before_last",
-    "events_after", "fetch", "get_message", "lane_of", "lease", "list_messages", "put", "recipient_ids",
-    "recover", "routes_with_mail", "tally", "timeline",
+    "EVENTS", "TABLE", "Attempt", "Change", "Changed", "Count", "Event", "Fate", "Filter", "Happening", "Held", "Lease", "Mail",
+    "MessageView", "NewMessage", "NewRecipient", "Queued", "RecipientView", "Scope", "State", "Stream", "What", "after", "beat",
+    "change_all", "commit_sending", "content", "count", "customer_of", "customers_with_mail", "event_before_last",
+    "events_after", "fate_of_held", "fetch", "get_message", "held", "held_ids", "is_bulk", "is_important", "lane_of", "lease",
+    "lease_suspect", "list_messages", "prolong", "put", "queued", "recipient_ids",
+    "recover", "routes_with_mail", "senders_since", "suspects_wait", "tally", "timeline",
 ]  # fmt: skip

@@ -52,6 +52,7 @@ class RecipientView:
     attempts: int
     due_at: datetime | None
     changed_at: datetime
+    warning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,12 +250,14 @@ def _view(row: Any, recipients: Sequence[RecipientView]) -> MessageView:
 
 def _recipients(tx: Transaction, ids: Sequence[str]) -> dict[str, list[RecipientView]]:
     query: Select[Any] = select(
-        _r.message_id, _r.n, _r.address, _r.state, _r.reason, _r.route_id, _r.attempts, _r.due_at, _r.changed_at
-    )
+        _r.message_id, _r.n, _r.address, _r.state, _r.reason, _r.route_id, _r.attempts, _r.due_at, _r.changed_at,
+        _r.warning,
+    )  # fmt: skip
     found: dict[str, list[RecipientView]] = {}
     for row in tx.execute(query.where(_r.message_id.in_(ids)).order_by(_r.message_id, _r.n)):
         view = RecipientView(
-            row.n, row.address, State(row.state), row.reason, row.route_id, row.attempts, row.due_at, row.changed_at
-        )
+            row.n, row.address, State(row.state), row.reason, row.route_id, row.attempts, row.due_at, row.changed_at,
+            row.warning,
+        )  # fmt: skip
         found.setdefault(row.message_id, []).append(view)
     return found

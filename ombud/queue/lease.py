@@ -14,9 +14,12 @@ from ombud.db import Transaction
 from ombud.queue.settle import Change, change_all
 from ombud.queue.states import State, What
 from ombud.queue.tables import (
+    SUSPECTED,
+    Stream,
     body_table,
     customer_of,
     fence_table,
+    lane_of,
     message_table,
     recipient_table,
     worker_table,
@@ -24,8 +27,8 @@ from ombud.queue.tables import (
 
 #: At most so many customers are served by one lease; the next lease begins with the next customer.
 CUSTOMERS_A_LEASE = 32
-#: A recipient over which so many workers have died is set aside.
-MOST_CRASHES = 3
+#: A recipient over which so many workers have died is set aside; the last times it was its worker's only suspect.
+MOST_CRASHES = SUSPECTED + 2
 #: So many are taken back from dead workers in one transaction; the next one takes the rest.
 MOST_AT_ONCE = 10_000
 
@@ -67,14 +70,19 @@ class Mail:
 _r, _m = recipient_table.c, message_table.c
 _due_in_lane = (
     select(_r.id)
-    .where(_r.route_id == bindparam("route"), _r.lane == bindparam("lane"), _r.due_at <= bindparam("now"))
+    .where(
+        _r.route_id == bindparam("route"), _r.lane == bindparam("lane"), _r.due_at <= bindparam("now"),
+        _r.crashes < SUSPECTED,
+    )
     .order_by(_r.due_at, _r.id)
     .limit(bindparam("most"))
-)
+)  # fmt: skip
 
 
 def lease(tx: Transaction, worker: str, route_id: int, most: int, served_last: int = 0) -> list[Lease]:
     """Take at most `most` due recipients of a route; no other worker gets them until this one settles them or dies.
+
+    Without the suspects, over whom workers have died: see `lease_suspect`.
 
     Fair: every customer with due mail gets an equal share, starting after customer `served_last`; within a customer's
     share important mail goes first. What some leave over, others get.
@@ -94,6 +102,25 @@ def lease(tx: Transaction, worker: str, route_id: int, most: int, served_last: i
             if got < share:
                 del open_lanes[customer]  # has no more
     ids = [number for lane in lanes for number in taken[lane]]
+    return _mark_leased(tx, worker, ids) if ids else []
+
+
+def suspects_wait(tx: Transaction) -> bool:
+    """Whether any suspect is due."""
+    due = select(_r.id).where(_r.crashes >= SUSPECTED, _r.due_at <= tx.now).limit(1)
+    return tx.execute(due).first() is not None
+
+
+def lease_suspect(tx: Transaction, worker: str, route_ids: Sequence[int]) -> list[Lease]:
+    """Take one due suspect of these routes, the one that has waited longest. A worker has one at a time: if it dies again,
+    only one of them can have been the reason, and an innocent one is not set aside for another's sake."""
+    due = (
+        select(_r.id)
+        .where(_r.crashes >= SUSPECTED, _r.due_at <= tx.now, _r.route_id.in_(route_ids))
+        .order_by(_r.due_at, _r.id)
+        .limit(1)
+    )
+    ids = [row.id for row in tx.execute(tx.skip_locked(due))]
     return _mark_leased(tx, worker, ids) if ids else []
 
 
@@ -174,6 +201,49 @@ def routes_with_mail(tx: Transaction) -> list[int]:
     return [row.route for row in tx.execute(_ROUTES) if row.route is not None]
 
 
+def customers_with_mail(tx: Transaction) -> list[tuple[int, int]]:
+    """(Route, customer) of all that is in the queue, due now or later."""
+    return [
+        (route_id, customer_id)
+        for route_id in routes_with_mail(tx)
+        for customer_id in dict.fromkeys(
+            customer_of(row.lane) for row in tx.execute(_LANES, {"route": route_id}) if row.lane is not None
+        )
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """One recipient that is due now or later."""
+
+    recipient_id: int
+    product_id: int
+    state: State
+    due_in: timedelta  # zero when it is due now
+
+
+def queued(tx: Transaction, route_id: int, customer_id: int, limit: int, *, after: int = 0) -> list[Queued]:
+    """What waits or was put off by a route of a customer's, by the recipient's number, after the recipient `after`.
+
+    Without those whose last answer was lost: they may have it already.
+    """
+    first, last = lane_of(customer_id, Stream.IMPORTANT), lane_of(customer_id + 1, Stream.IMPORTANT)
+    query = (
+        select(_r.id, _m.product_id, _r.state, _r.due_at)
+        .join(message_table, _m.id == _r.message_id)
+        .where(
+            _r.route_id == route_id, _r.lane >= first, _r.lane < last, _r.due_at.is_not(None),
+            _r.state.in_((State.WAITING, State.DEFERRED)), _r.id > after,
+        )
+        .order_by(_r.id)
+        .limit(limit)
+    )  # fmt: skip
+    return [
+        Queued(row.id, row.product_id, State(row.state), max(row.due_at - tx.now, timedelta(0)))
+        for row in tx.execute(query)
+    ]
+
+
 _FETCH = (
     select(
         _m.id, _m.customer_id, _m.product_id, _m.mode, _m.mail_from, _m.header_from, _m.message_id, _m.size, _m.personal,
@@ -203,7 +273,7 @@ def beat(tx: Transaction, worker: str, seconds: int) -> None:
 def recover(tx: Transaction, now: datetime, resend_after: timedelta | None, *, all_but: str | None = None) -> int:
     """Take back what workers held that are no longer alive. Returns how many recipients.
 
-    Before the point of no return it is simply due again (and set aside after the third dead worker); after it nobody knows
+    Before the point of no return it is simply due again (and set aside after the fourth dead worker); after it nobody knows
     whether it was delivered: UNKNOWN, due again after `resend_after`, or left for a person when that is None.
     `all_but`: take every other worker for dead, as a process may that knows to be alone with its database.
     """

@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, insert, null, select, update
 from ombud.db import Many, Transaction
 from ombud.db.many import Row
 from ombud.mail.reply import Reply
+from ombud.queue.hold import begin_holds, end_holds
 from ombud.queue.states import State, What, after
 from ombud.queue.tables import attempt_table, event_table, recipient_table
 
@@ -105,6 +106,8 @@ def change_all(tx: Transaction, changes: Sequence[Change]) -> list[Changed]:
     updates: list[Row] = []
     attempts: list[Row] = []
     events: list[Row] = []
+    held: list[tuple[int, str, datetime]] = []
+    let_go: list[tuple[int, datetime, str]] = []
     for change in changes:
         row = rows.pop(change.recipient_id, None)  # popped: a second change of one recipient in a batch loses the race
         before = State(row.state) if row else None
@@ -118,10 +121,16 @@ def change_all(tx: Transaction, changes: Sequence[Change]) -> list[Changed]:
             attempts.append(_attempt_row(row, change, change.attempt))
         if name := EVENTS.get(change.what):
             events.append(_event_row(row, change, name))
+        if now is State.HELD:
+            held.append((row.id, change.reason or row.reason, change.at))
+        elif before is State.HELD:
+            let_go.append((row.id, change.at, EVENTS[change.what]))
     if (done := _CHANGES.run(tx, updates)) != len(updates):
         raise AssertionError(f"{done} of {len(updates)} rows changed that were held")
     _ATTEMPTS.run(tx, attempts)
     add_events(tx, events)
+    begin_holds(tx, held)
+    end_holds(tx, let_go)
     return results
 
 

@@ -14,13 +14,13 @@ class State(StrEnum):
     SENDING = "sending"  # the final dot, or the POST, is about to go or has gone: the point of no return
     DEFERRED = "deferred"  # the other side said "not now"; due again later
     UNKNOWN = "unknown"  # the answer to the final dot was lost: it may have been delivered
-    HELD = "held"  # kept until a person, or a change of the route, releases it
+    HELD = "held"  # kept until a person, or a change of what is decided, releases it, or it has been kept for too long
     DELIVERED = "delivered"  # handed over; the next hop has answered for it
     FAILED = "failed"  # refused for good
     EXPIRED = "expired"  # not reached in the time there was
     CANCELLED = "cancelled"  # taken back before it left
     SUPPRESSED = "suppressed"  # the address is not to be sent to
-    QUARANTINED = "quarantined"  # workers have died over it three times; an operator must look
+    QUARANTINED = "quarantined"  # workers have died over it four times, twice with no other suspect in hand; an operator must look
 
     @property
     def final(self) -> bool:
@@ -41,14 +41,14 @@ class What(StrEnum):
     DEFER = "defer"  # the next hop said not now, or could not be reached
     FAIL = "fail"  # the next hop said no
     LOSE = "lose"  # the answer to the final dot was lost, or the worker was, after the point of no return
-    EXPIRE = "expire"  # deferred once more, and the time is up
-    HOLD = "hold"  # it is to be kept: an operator says so, or its way is gone
+    EXPIRE = "expire"  # deferred once more, and the time is up; or held for as long as it may be
+    HOLD = "hold"  # it is to be kept: an operator says so, or no way is open for it
     RELEASE = "release"  # it may go on
-    RETRY = "retry"  # an operator wants it tried now; what was unknown stays so until then
+    RETRY = "retry"  # it is to be tried now: by an operator's word, or by a new way; what was unknown stays so
     CANCEL = "cancel"  # whoever sent it wants it back
     SUPPRESS = "suppress"  # its address is found not to be sent to
     ABANDON = "abandon"  # the worker was lost before the point of no return
-    QUARANTINE = "quarantine"  # ... for the third time
+    QUARANTINE = "quarantine"  # ... for the fourth time
 
 
 _IN_HAND = (State.LEASED, State.SENDING)
@@ -63,7 +63,7 @@ TABLE: dict[tuple[State, What], State] = {
     **{(state, What.DELIVER): State.DELIVERED for state in _ANSWERED_FROM},
     **{(state, What.DEFER): State.DEFERRED for state in _ANSWERED_FROM},
     **{(state, What.FAIL): State.FAILED for state in _ANSWERED_FROM},
-    **{(state, What.EXPIRE): State.EXPIRED for state in _ANSWERED_FROM},
+    **{(state, What.EXPIRE): State.EXPIRED for state in (*_ANSWERED_FROM, State.HELD)},
     (State.SENDING, What.LOSE): State.UNKNOWN,
     (State.LEASED, What.ABANDON): State.WAITING,
     (State.LEASED, What.QUARANTINE): State.QUARANTINED,

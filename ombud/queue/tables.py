@@ -1,4 +1,4 @@
-"""The queue's tables. message and body never change; recipient carries the state; attempt and event only grow."""
+"""The queue's tables. message and body never change; recipient carries the state; attempt and event only grow; a hold ends once."""
 
 from __future__ import annotations
 
@@ -61,6 +61,7 @@ recipient_table = Table(
     Column("attempts", Integer, nullable=False),
     Column("crashes", Integer, nullable=False),  # leases that ended with the worker's death
     Column("changed_at", Moment, nullable=False),  # the business clock
+    Column("warning", Text),  # what it was accepted in spite of, such as gmail_at_risk
     Index("ix_recipient_message_id", "message_id", "n", unique=True),
 )
 _due = recipient_table.c.due_at.is_not(None)
@@ -69,6 +70,12 @@ Index(
     sqlite_where=_due, postgresql_where=_due,
 )  # fmt: skip
 _in_hand = recipient_table.c.worker.is_not(None)
+#: Over whom so many workers have died is a suspect, and goes by itself from then on: the innocent must not die with the guilty.
+SUSPECTED = 2
+_suspect = recipient_table.c.crashes >= SUSPECTED
+Index("ix_recipient_suspect", recipient_table.c.due_at, sqlite_where=_suspect, postgresql_where=_suspect)
+# "Did it reach her?" is what support is asked most.
+Index("ix_recipient_address", recipient_table.c.address)
 Index("ix_recipient_worker", recipient_table.c.worker, sqlite_where=_in_hand, postgresql_where=_in_hand)
 
 attempt_table = Table(
@@ -97,6 +104,27 @@ event_table = Table(
     Column("recipient_id", BigInteger),  # NULL: of the whole message
     Column("data", Json, nullable=False),
 )
+
+hold_table = Table(
+    "hold",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("recipient_id", BigInteger, ForeignKey("recipient.id"), nullable=False),
+    Column("customer_id", Integer, nullable=False),
+    Column("product_id", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("held_at", Moment, nullable=False),  # the business clock
+    Column("ended_at", Moment),  # NULL: it is held now
+    Column("ended_as", Text),  # the event that ended it: released | expired | cancelled | suppressed
+    Index(None, "reason", "held_at"),
+)
+_open = hold_table.c.ended_at.is_(None)
+# A recipient is held once at a time; and whatever is released is found by whose it is, the oldest first.
+Index("ix_hold_open", hold_table.c.recipient_id, unique=True, sqlite_where=_open, postgresql_where=_open)
+Index(
+    "ix_hold_whose", hold_table.c.reason, hold_table.c.customer_id, hold_table.c.recipient_id, hold_table.c.product_id,
+    hold_table.c.held_at, sqlite_where=_open, postgresql_where=_open,
+)  # fmt: skip
 
 worker_table = Table(
     "worker",
@@ -132,3 +160,11 @@ def lane_of(customer_id: int, stream: Stream) -> int:
 
 def customer_of(lane: int) -> int:
     return lane // _PRIORITIES
+
+
+def is_important(lane: int) -> bool:
+    return lane % _PRIORITIES == PRIORITY[Stream.IMPORTANT]
+
+
+def is_bulk(lane: int) -> bool:
+    return lane % _PRIORITIES == PRIORITY[Stream.BULK]

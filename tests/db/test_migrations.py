@@ -7,7 +7,20 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
+import ombud.accounts.links
+import ombud.accounts.people
+import ombud.billing.alarms
+import ombud.billing.close
+import ombud.billing.exports.runs
+import ombud.billing.reconcile
+import ombud.campaigns.cases
+import ombud.choices.groups
+import ombud.choices.subprocessors
+import ombud.domains.claims
+import ombud.domains.hostbook
 import ombud.domains.ownership
+import ombud.domains.proof
+import ombud.domains.volume
 import ombud.queue
 import ombud.routing
 import ombud.submission.idempotency

@@ -17,7 +17,7 @@ from ombud.accounts import Mode, Sender, load_directory
 from ombud.clock import TurnedClock
 from ombud.db import Database, GroupCommit
 from ombud.db.snapshot import Snapshot
-from ombud.delivery import Delivery
+from ombud.delivery import Delivery, Following
 from ombud.domains import keep_key, load_key_ring, load_ownership, prove_domain
 from ombud.mail.address import parse_address
 from ombud.mail.dkim import new_key
@@ -42,6 +42,7 @@ class House:
     group: GroupCommit
     submissions: Submissions
     delivery: Delivery
+    following: Following
     relay: Relay
     clock: TurnedClock
     cast: Cast
@@ -161,10 +162,11 @@ async def house(database: Database, cast: Cast, relay: Relay, tmp_path: Path) ->
     def provider(route: Route) -> Provider:
         return PROVIDERS[route.provider].make(route.settings, "", Surroundings(resolve, "ombud.example"))
 
-    delivery = Delivery(settings, database, group, clock, facts, ownership, ring, provider)
+    delivery = Delivery(settings, database, group, clock, facts, ownership, ring, directory, provider)
     submissions = Submissions(settings, database, group, clock, directory, ownership, facts, delivery.wake)
+    following = Following(settings, database, group, clock, facts, delivery.wake)
     house = House(
-        database, group, submissions, delivery, relay, clock, cast, seal, (directory, ownership, facts, ring)
+        database, group, submissions, delivery, following, relay, clock, cast, seal, (directory, ownership, facts, ring)
     )  # fmt: skip
     house.refresh()
     house.task = asyncio.create_task(delivery.run())

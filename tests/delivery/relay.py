@@ -12,6 +12,7 @@ class Relay:
 
     port: int = 0
     got: list[tuple[tuple[str, ...], bytes]] = field(default_factory=list)
+    senders: list[bytes] = field(default_factory=list)  # the MAIL commands
     down: bool = False  # greets with 421
     connections: int = 0
     most_at_once: int = 0
@@ -53,6 +54,7 @@ class Relay:
                 writer.write(b"250-relay.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n")
             elif verb == b"MAIL":
                 recipients = []
+                self.senders.append(line)
                 writer.write(b"250 2.1.0 ok\r\n")
             elif verb == b"RCPT":
                 writer.write(self._rcpt(line.partition(b"<")[2].partition(b">")[0].decode(), recipients))

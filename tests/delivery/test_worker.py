@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 import dkim
@@ -10,11 +11,13 @@ from sqlalchemy import select, update
 
 from ombud import usage
 from ombud.accounts import Mode
+from ombud.clock import day_of
+from ombud.db import Transaction
 from ombud.domains import keep_key, key_records, prove_domain
 from ombud.mail.dkim import new_key
 from ombud.mail.message import header_values
 from ombud.queue import State
-from ombud.queue.tables import attempt_table, recipient_table
+from ombud.queue.tables import SUSPECTED, attempt_table, recipient_table
 from ombud.routing import Limits, load_facts, put_route, unassign
 from tests.conftest import NOON
 from tests.delivery.conftest import House
@@ -39,6 +42,19 @@ async def test_each_recipient_gets_its_own_outcome_with_the_other_sides_words(ho
         "anna@post.example": "250 2.0.0 taken",
         "later@post.example": "451 4.7.1 come back in a while",
         "never@post.example": "550 5.1.1 no such person here",
+    }
+
+
+async def test_the_day_counts_what_became_of_each(house: House) -> None:
+    await house.settled(await house.submit("anna@post.example", "later@post.example", "never@post.example"))
+    counted = {usage.Counted.BILLABLE, usage.Counted.FREE, usage.Counted.RETRIED, usage.Counted.FAILED}
+    day = day_of(NOON)
+    tallies = await house.database.reading(usage.tallies, day, day + timedelta(days=1), what=counted)
+    route = house.delivery.outlets[0].route.id
+    assert {(one.customer_id, one.route_id, one.what, one.number) for one in tallies} == {
+        (house.cast.eken.id, route, usage.Counted.BILLABLE, 1),
+        (house.cast.eken.id, route, usage.Counted.RETRIED, 1),
+        (house.cast.eken.id, route, usage.Counted.FAILED, 1),
     }
 
 
@@ -235,3 +251,19 @@ async def test_a_new_password_takes_effect_on_the_next_mail(house: House) -> Non
     house.refresh()
     await house.settled(await house.submit())
     assert house.relay.connections == before + 1
+
+
+async def test_those_over_whom_workers_died_go_one_at_a_time_and_arrive(house: House) -> None:
+    house.relay.dot_delay = 0.05
+    house.pause("relay")
+    ids = [await house.submit(f"anna{n}@post.example") for n in range(4)]
+
+    def died(tx: Transaction, pieces: Sequence[None]) -> list[None]:
+        tx.execute(update(recipient_table).values(crashes=SUSPECTED))
+        return [None for _ in pieces]
+
+    await house.group.run(died, None)
+    house.resume("relay")
+    for id in ids:
+        assert await house.settled(id) == [State.DELIVERED]
+    assert house.relay.most_at_once == 1

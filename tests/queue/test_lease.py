@@ -27,8 +27,8 @@ from ombud.queue import (
     recover,
     routes_with_mail,
 )  # fmt: skip
-from ombud.queue.lease import MOST_CRASHES
-from ombud.queue.tables import attempt_table, recipient_table, worker_table
+from ombud.queue.lease import MOST_CRASHES, lease_suspect, suspects_wait
+from ombud.queue.tables import SUSPECTED, attempt_table, recipient_table, worker_table
 from ombud.routing import load_facts, put_route
 from ombud.seal import Seal
 from tests.conftest import NOON, Cast
@@ -215,13 +215,43 @@ def test_a_mail_that_kills_its_workers_is_set_aside_and_the_others_go_on(
     database: Database, put_mail: MakeMail, route_id: int
 ) -> None:
     put_mail()
-    for n in range(MOST_CRASHES):
+    for n in range(SUSPECTED):
         (poison,) = take(database, route_id, worker=f"dies{n}")
         with database.write() as tx:
             recover(tx, NOON, timedelta(0), all_but="alive")
     put_mail()
-    assert [one.recipient_id for one in take(database, route_id)] != [poison.recipient_id]
+    assert [one.recipient_id for one in take(database, route_id)] != [poison.recipient_id]  # it is a suspect now
+    for n in range(MOST_CRASHES - SUSPECTED):
+        assert state_of(database, poison.recipient_id) is State.WAITING
+        with database.write() as tx:
+            assert suspects_wait(tx)
+            (alone,) = lease_suspect(tx, f"dies again{n}", [route_id])
+            assert alone.recipient_id == poison.recipient_id
+            recover(tx, NOON, timedelta(0), all_but="w")
     assert state_of(database, poison.recipient_id) is State.QUARANTINED
+    with database.write() as tx:
+        assert not suspects_wait(tx)
+
+
+def test_an_innocent_one_that_died_with_the_guilty_goes_by_itself_and_is_delivered(
+    database: Database, put_mail: MakeMail, route_id: int
+) -> None:
+    for _ in range(3):
+        put_mail()
+    for n in range(SUSPECTED):
+        assert len(take(database, route_id, worker=f"dies{n}")) == 3
+        with database.write() as tx:
+            recover(tx, NOON, timedelta(0), all_but="alive")
+    assert take(database, route_id) == []
+    taken = []
+    with database.write() as tx:
+        while suspects := lease_suspect(tx, "w", [route_id]):
+            assert len(suspects) == 1
+            taken += suspects
+            commit_sending(tx, [(one.recipient_id, one.fence) for one in suspects])
+            change_all(tx, [Change(one.recipient_id, one.fence, What.DELIVER, NOON) for one in suspects])
+    assert len(taken) == 3
+    assert {state_of(database, one.recipient_id) for one in taken} == {State.DELIVERED}
 
 
 def test_a_living_workers_leases_are_left_alone(database: Database, put_mail: MakeMail, route_id: int) -> None:
