@@ -100,15 +100,16 @@ def test_the_example_sends_each_customers_mail_the_way_that_its_readme_says(sqli
         assert decision.route is not None
         return decision.action, decision.route.slug, decision.reason
 
-    assert way("eken", "hyra") == (Action.SEND, "eken-egen", "customer_route")
-    assert way("lindgarden", "hyra") == (Action.SEND, "mailgun-eu", "customer_route")
-    assert way("angsgarden", "ekonomi") == (Action.SEND, "mailgun-eu", "customer_route")
-    assert way("bjallerbo", "hyra") == (Action.SEND, "underleverantor", "product_route")
-    assert way("norrvik", "online") == (Action.SEND, "underleverantor", "product_route")
-    assert way("bjallerbo", "marknad") == (Action.SEND, "egen-server", "product_route")
+    assert way("eken", "hyra") == (Action.SEND, "eken-egen", "choice_live")
+    assert way("lindgarden", "hyra") == (Action.SEND, "mailgun-eu", "choice_live")
+    assert way("angsgarden", "ekonomi") == (Action.SEND, "mailgun-eu", "choice_live")
+    assert way("bjallerbo", "hyra") == (Action.SEND, "underleverantor", "legacy")
+    assert way("norrvik", "online") == (Action.SEND, "underleverantor", "legacy")
+    assert way("bjallerbo", "marknad") == (Action.SEND, "egen-server", "legacy")
     assert ownership.domains["xn--ngsgrden-zzao.example"].customer_id == directory.customer("angsgarden").id
-    assert len(directory.customers) == 12
-    assert len(directory.products) == 7
+    assert way("molntjanst", "ombud") == (Action.SEND, "egen-server", "product_route"), "the vendor's own letters"
+    assert len(directory.customers) == 12 + 1, "the vendor is a customer to its own Ombud"
+    assert len(directory.products) == 7 + 1
     signed = {"lindgarden.example", "xn--ngsgrden-zzao.example", "kvarnholmen.example", "havsbris.example"}
     assert keys == signed, "a key for each domain whose mail Ombud signs, and for no other"
 
@@ -290,12 +291,13 @@ def test_what_changed_is_told_and_nothing_else_is_done(text: ReadText, sqlite: D
     steps = [step for step in run(sqlite, changed) if step.done is not Done.SAME]
     assert [(step.done, step.kind, step.name) for step in steps] == [
         (Done.CHANGED, "customer", "eken"),
+        (Done.CHANGED, "person", "eken / asa@eken.example"),
         (Done.CHANGED, "route", "eken-egen"),
         (Done.CHANGED, "product", "hyra"),
     ]
     assert steps[0].detail == "contact_name: Åsa -> Eva"
-    assert "25" in steps[1].detail
-    assert "2525" in steps[1].detail
+    assert "25" in steps[2].detail
+    assert "2525" in steps[2].detail
 
 
 def test_a_customer_that_takes_its_choice_back_takes_the_products_route_again(text: ReadText, sqlite: Database) -> None:

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
-from enum import StrEnum
 
 from ombud.accounts import Customer, Directory, load_directory, put_customer, put_product
+from ombud.apply.campaigns import put_wanted_campaign
+from ombud.apply.listed import put_listed_choices
+from ombud.apply.people import WantedContact, put_contacts, put_letters_mode, put_wanted_vendor, put_wanted_webhooks
+from ombud.apply.plans import put_wanted_money
+from ombud.apply.step import Done, Step, differences
 from ombud.apply.wanted import Wanted, WantedDomain, WantedRoute
+from ombud.billing.parties import Payer
+from ombud.billing.planbook import load_plans
+from ombud.choices import load_choices
+from ombud.choices.groups import put_in_group
+from ombud.choices.subprocessors import put_subprocessor, subprocessors
 from ombud.db import Database, Transaction
 from ombud.domains import active_keys, keep_key, load_ownership, prove_domain
-from ombud.errors import Misconfigured
+from ombud.errors import EditNeedsYes, Misconfigured
 from ombud.mail.dkim import Algorithm, SigningKey, new_key
 from ombud.routing import (
     Action,
@@ -32,30 +41,6 @@ from ombud.seal import Seal
 PROOF = "apply"
 
 
-class Done(StrEnum):
-    ADDED = "added"
-    CHANGED = "changed"
-    REMOVED = "removed"
-    SAME = "same"
-
-    @staticmethod
-    def of(before: object | None, changed: bool) -> Done:
-        """What putting something came to: `before` is what was there, or None."""
-        if not changed:
-            return Done.SAME
-        return Done.ADDED if before is None else Done.CHANGED
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One thing that the file asks for, and what came of it."""
-
-    done: Done
-    kind: str  # regions | customer | route | product | assignment | domain | key
-    name: str
-    detail: str = ""
-
-
 #: Makes the key of a domain, under a selector, with an algorithm.
 MakeKey = Callable[[str, str, Algorithm], SigningKey]
 #: Gives the one that is missing; None: leave it out.
@@ -63,18 +48,28 @@ GiveKey = Callable[[str, str, Algorithm], SigningKey | None]
 
 
 def apply(
-    database: Database, seal: Seal, wanted: Wanted, now: datetime, *, dry_run: bool = False, make_key: MakeKey = new_key
-) -> list[Step]:
+    database: Database, seal: Seal, wanted: Wanted, now: datetime, *, dry_run: bool = False, yes: bool = False,
+    make_key: MakeKey = new_key,
+) -> list[Step]:  # fmt: skip
     """Bring the installation to what is wanted, all of it or nothing, and tell what changed, in order.
 
-    Raises Misconfigured when the file names something that is neither in it nor in the installation, and DomainTaken when
-    a domain is another customer's.
+    Raises Misconfigured when the file names something that is neither in it nor in the installation, DomainTaken when
+    a domain is another customer's, and EditNeedsYes when a step has a warning and nobody has said `yes`.
     """
     missing: list[tuple[str, str, Algorithm]] = []
-    with changing(database, dry_run=True) as tx:
-        steps = _apply(tx, seal, wanted, now, lambda *key: missing.append(key))
+    try:
+        with database.write() as tx:
+            steps = _apply(tx, seal, wanted, now, lambda *key: missing.append(key))
+            dangers = [] if yes else [f"{step.kind} {step.name}: {step.warning}" for step in steps if step.warning]
+            if dry_run or missing or dangers:
+                raise _TakeBack
+            return steps
+    except _TakeBack:
+        pass
     if dry_run:
         return steps
+    if dangers:
+        raise EditNeedsYes(dangers="; ".join(dangers))
     made = {key: make_key(*key) for key in missing}  # RSA takes long: not while others wait to write
     with database.write() as tx:
         return _apply(tx, seal, wanted, now, lambda *key: made.get(key) or make_key(*key))
@@ -102,7 +97,12 @@ def _apply(tx: Transaction, seal: Seal, wanted: Wanted, now: datetime, give_key:
         *_customers(tx, wanted, now),
         *(put_wanted_route(tx, seal, route, now) for route in wanted.routes),
         *_products(tx, wanted, now),
-        *_choices(tx, wanted, now),
+        *put_wanted_vendor(tx, wanted.letters, wanted.vendor, now),
+        *put_wanted_webhooks(tx, seal, wanted.webhooks, now),
+        *_own_routes(tx, wanted, now),
+        *put_wanted_money(tx, wanted.plans, wanted.seller, _payers(wanted), now),
+        *_campaigns(tx, wanted, now),
+        *_listed_choices(tx, wanted, now),
         *_domains(tx, wanted, now),
         *_keys(tx, seal, wanted, now, give_key),
     ]
@@ -131,7 +131,31 @@ def _customers(tx: Transaction, wanted: Wanted, now: datetime) -> list[Step]:
         before = known.get(customer.slug)
         detail = differences(asdict(before), values) if before and changed else customer.name
         steps.append(Step(Done.of(before, changed), "customer", customer.slug, detail))
-    return steps
+    return [*steps, *_groups(tx, wanted), *put_contacts(tx, _contacts(wanted, known), now)]
+
+
+def _contacts(wanted: Wanted, known: Mapping[str, Customer]) -> list[WantedContact]:
+    return [
+        WantedContact(
+            one.slug, one.contact_name, one.contact_email, one.language,
+            before=known[one.slug].contact_email if one.slug in known else "",
+        )
+        for one in wanted.customers
+        if one.contact_email
+    ]  # fmt: skip
+
+
+def _groups(tx: Transaction, wanted: Wanted) -> list[Step]:
+    customers = load_directory(tx).customers
+    grouped = [(one.slug, one.group) for one in wanted.customers if one.group is not None]
+    return [
+        Step(Done.CHANGED if put_in_group(tx, customers[slug].id, group) else Done.SAME, "group", slug, group or "none")
+        for slug, group in grouped
+    ]
+
+
+def _payers(wanted: Wanted) -> dict[str, Payer]:
+    return {one.slug: one.payer for one in wanted.customers if one.payer}
 
 
 # --- routes --------------------------------------------------------------------------------------------------------
@@ -196,7 +220,7 @@ def _products(tx: Transaction, wanted: Wanted, now: datetime) -> list[Step]:
     return steps
 
 
-def _choices(tx: Transaction, wanted: Wanted, now: datetime) -> list[Step]:
+def _own_routes(tx: Transaction, wanted: Wanted, now: datetime) -> list[Step]:
     """The customers' own routes, for every product or for one."""
     directory, facts = load_directory(tx), load_facts(tx)
     steps = []
@@ -248,6 +272,28 @@ def _unassigned(
     return steps
 
 
+# --- campaigns -----------------------------------------------------------------------------------------------------
+
+
+def _campaigns(tx: Transaction, wanted: Wanted, now: datetime) -> list[Step]:
+    directory, facts, plans = load_directory(tx), load_facts(tx), load_plans(tx).versions
+    steps = [put_wanted_campaign(tx, one, directory, facts, plans, now) for one in wanted.campaigns]
+    steps += [put_letters_mode(tx, one.campaign.slug, one.letters, now) for one in wanted.campaigns if one.letters]
+    known = {one.slug for one in subprocessors(tx)}
+    for entry in wanted.subprocessors:
+        if entry.campaign:
+            load_choices(tx).campaign(entry.campaign)
+        changed = put_subprocessor(tx, entry, now)
+        steps.append(Step(Done.of(entry.slug if entry.slug in known else None, changed), "subprocessor", entry.slug, entry.name))
+    return steps
+
+
+def _listed_choices(tx: Transaction, wanted: Wanted, now: datetime) -> list[Step]:
+    if not wanted.chosen_in:
+        return []
+    return put_listed_choices(tx, wanted.chosen_in, wanted.customers, wanted.chosen_live, now)
+
+
 # --- domains and keys ----------------------------------------------------------------------------------------------
 
 
@@ -263,16 +309,21 @@ def _domains(tx: Transaction, wanted: Wanted, now: datetime) -> list[Step]:
 
 
 def _keys(tx: Transaction, seal: Seal, wanted: Wanted, now: datetime, give_key: GiveKey) -> list[Step]:
-    """A key for every domain whose mail takes a route that signs. Those that are there are let be, whatever their selector."""
+    """A key for every domain whose mail takes a route that signs, or will when its customer's choice is live: the record must be
+    published before that. Those that are there are let be, whatever their selector."""
     directory, facts, ownership = load_directory(tx), load_facts(tx), load_ownership(tx)
-    signing = [customer for customer in directory.customers.values() if is_signed(facts, directory, customer, now)]
+    signing = [
+        customer
+        for customer in directory.customers.values()
+        if is_signed(facts, directory, customer, now) or _will_be_signed(facts, customer)
+    ]
     steps = []
     for domain in (domain.name for customer in signing for domain in ownership.of(customer.id)):
         there = {algorithm: selector for selector, algorithm in active_keys(tx, domain)}
         for algorithm in wanted.dkim.algorithms:
             selector = there.get(algorithm) or wanted.dkim.selector_of(algorithm)
             if algorithm not in there and (key := give_key(domain, selector, algorithm)):
-                keep_key(tx, seal, key, now)
+                keep_key(tx, seal, key, now, vendor_zone=wanted.dkim.vendor_zone)
             done = Done.SAME if algorithm in there else Done.ADDED
             steps.append(Step(done, "key", f"{selector}._domainkey.{domain}", algorithm))
     return steps
@@ -284,12 +335,17 @@ def is_signed(facts: Facts, directory: Directory, customer: Customer, now: datet
     return any(one.action is Action.SEND and one.route is not None and one.route.sign for one in decisions)
 
 
+def _will_be_signed(facts: Facts, customer: Customer) -> bool:
+    """Whether any of the customer's choices leads to a route that signs."""
+    for campaign in facts.choices.campaigns:
+        if choice := facts.choices.active(campaign.id, customer.id):
+            route = facts.route(campaign.alternative(choice.alternative).route_of(customer.slug))
+            if route is not None and route.sign:
+                return True
+    return False
+
+
 def _customer(directory: Directory, slug: str, where: str) -> Customer:
     if slug not in directory.customers:
         raise Misconfigured(reason=f"{where}: there is no customer {slug}")
     return directory.customer(slug)
-
-
-def differences(before: Mapping[str, object], after: Mapping[str, object]) -> str:
-    """`name: old -> new` for each value that differs."""
-    return ", ".join(f"{name}: {before[name]} -> {value}" for name, value in after.items() if before[name] != value)

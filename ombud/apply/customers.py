@@ -9,8 +9,10 @@ from io import StringIO
 from pathlib import Path
 from typing import NoReturn
 
+from ombud.apply.plans import PAYER_COLUMNS, payer_of_values
 from ombud.apply.table import SLUG, SLUG_RULE, Table, known_names
 from ombud.apply.wanted import EVERY_PRODUCT, WantedCustomer
+from ombud.billing.parties import Payer
 from ombud.errors import BadAddress, BadField, Misconfigured
 from ombud.mail.address import canonical_domain, parse_address
 
@@ -30,7 +32,7 @@ _FIELDS: dict[str, str | None] = {
     "language": "sv",
 }
 _COLUMNS = ("slug", *_FIELDS)
-_COLUMNS_TOO = ("own_smtp", "alternative")
+_COLUMNS_TOO = ("own_smtp", "alternative", "group", *PAYER_COLUMNS)
 _ORG_NUMBER = re.compile(r"(\d{6})-?(\d{4})", re.ASCII)
 
 
@@ -39,8 +41,10 @@ def customer_of_table(table: Table) -> WantedCustomer:
     slug = table.slug()
     values = checked({name: table.text(name, default) for name, default in _FIELDS.items()}, table.refuse)
     routes = _routes_of_table(table) if table.has("route") or table.has("routes") else None
+    group = table.text("group", "") if table.has("group") else None
+    payer = _payer({name: table.text(name, "") for name in PAYER_COLUMNS if table.has(name)}, table.refuse)
     table.close()
-    return WantedCustomer(slug=slug, **values, routes=routes, where=table.where)
+    return WantedCustomer(slug=slug, **values, routes=routes, group=group, payer=payer, where=table.where)
 
 
 def _routes_of_table(table: Table) -> dict[str, str]:
@@ -51,10 +55,11 @@ def _routes_of_table(table: Table) -> dict[str, str]:
 # --- the list ------------------------------------------------------------------------------------------------------
 
 
-def customers_of_csv(path: Path, alternatives: Mapping[str, str]) -> list[WantedCustomer]:
+def customers_of_csv(path: Path, alternatives: Mapping[str, str] | None) -> list[WantedCustomer]:
     """The customer list: UTF-8 (with a byte order mark or without), columns parted by commas or by semicolons.
 
-    `alternatives` says which route a value of the column `alternative` stands for. Raises Misconfigured, naming the line.
+    `alternatives` says which route a value of the column `alternative` stands for; None: each is what the customer has chosen in
+    a campaign. Raises Misconfigured, naming the line.
     """
     try:
         text = path.read_text("utf-8-sig")
@@ -85,7 +90,9 @@ def _check_header(file: str, columns: Sequence[str]) -> None:
         raise Misconfigured(reason=f"{file}, line 1: the columns must be {', '.join(_COLUMNS)}, each once")
 
 
-def _customer(where: str, names: Sequence[str], row: Sequence[str], alternatives: Mapping[str, str]) -> WantedCustomer:
+def _customer(
+    where: str, names: Sequence[str], row: Sequence[str], alternatives: Mapping[str, str] | None
+) -> WantedCustomer:
     def refuse(reason: str) -> NoReturn:
         raise Misconfigured(reason=f"{where}: {reason}")
 
@@ -93,12 +100,20 @@ def _customer(where: str, names: Sequence[str], row: Sequence[str], alternatives
         refuse(f"it has {len(row)} columns, and the header has {len(names)}")
     values = {name: value.strip() for name, value in zip(names, row, strict=True)}
     slug, own_smtp, alternative = values.pop("slug"), values.pop("own_smtp", "no"), values.pop("alternative", None)
+    group = values.pop("group", None)
+    payer = _payer({name: values.pop(name) for name in PAYER_COLUMNS if name in values}, refuse)
     if not SLUG.fullmatch(slug):
         refuse(f"the slug {slug!r} {SLUG_RULE}")
     if own_smtp not in ("yes", "no", ""):
         refuse(f"own_smtp must be yes or no, not {own_smtp}")
-    routes = None if alternative is None else _routes(alternative, slug, alternatives, refuse)
-    return WantedCustomer(slug=slug, **checked(values, refuse), routes=routes, where=where)
+    if alternatives is None:  # a choice: what was set by hand before goes
+        chosen = "" if alternative in (None, NO_ROUTE) else alternative
+        routes: dict[str, str] | None = None if alternative is None else {}
+    else:
+        chosen, routes = "", None if alternative is None else _routes(alternative, slug, alternatives, refuse)
+    kept = checked({**values, "group": group or ""}, refuse)
+    kept.pop("group")
+    return WantedCustomer(slug=slug, **kept, routes=routes, alternative=chosen or "", group=group, payer=payer, where=where)
 
 
 def _routes(alternative: str, slug: str, alternatives: Mapping[str, str], refuse: Refuse) -> dict[str, str]:
@@ -107,6 +122,14 @@ def _routes(alternative: str, slug: str, alternatives: Mapping[str, str], refuse
     if route is None:
         refuse(f"[alternatives] does not say which route {alternative!r} is")
     return {} if route == NO_ROUTE else {EVERY_PRODUCT: route.replace("{slug}", slug)}
+
+
+def _payer(values: Mapping[str, str], refuse: Refuse) -> Payer | None:
+    try:
+        return payer_of_values(values, values)
+    except BadField as error:
+        names = {field: name for name, field in PAYER_COLUMNS.items()}
+        refuse(f"{names[str(error.details['field'])]}: {error.details['reason']}")
 
 
 # --- the values ----------------------------------------------------------------------------------------------------

@@ -7,7 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
+from ombud.apply.campaigns import WantedCampaign, campaign_of_table, subprocessor_of_table
 from ombud.apply.customers import canonical, check_slug, customer_of_table, customers_of_csv
+from ombud.apply.people import vendor_of_table, webhook_of_table
+from ombud.apply.plans import plan_of_table, seller_of_table
 from ombud.apply.table import SLUG, SLUG_RULE, Table, read_table
 from ombud.apply.wanted import Dkim, Wanted, WantedCustomer, WantedDomain, WantedProduct, WantedRoute
 from ombud.errors import BadField, Misconfigured
@@ -30,13 +33,23 @@ def read(path: Path, environment: Mapping[str, str]) -> Wanted:
     """
     top = read_table(path, environment, without=TABLES)
     vendor, alternatives = top.table("vendor"), top.table("alternatives").texts_by_name()
+    campaigns = tuple(campaign_of_table(table, path.parent) for table in top.tables("campaigns"))
+    chosen_in = _chosen_in(top, campaigns, alternatives)
     wanted = Wanted(
         vendor=vendor.text("name", ""),
         allowed_regions=frozenset(vendor.texts("allowed_regions")) if vendor.has("allowed_regions") else None,
         routes=tuple(_route(table) for table in top.tables("routes")),
         products=tuple(_product(table) for table in top.tables("products")),
-        customers=tuple(_customers(top, path.parent, alternatives)),
+        customers=tuple(_customers(top, path.parent, None if chosen_in else alternatives)),
         domains=tuple(_domain(table) for table in top.tables("domains")),
+        campaigns=campaigns,
+        chosen_in=chosen_in,
+        chosen_live=top.flag("chosen_live", False),
+        subprocessors=tuple(subprocessor_of_table(table) for table in top.tables("subprocessors")),
+        plans=tuple(plan_of_table(table) for table in top.tables("price_plans")),
+        seller=seller_of_table(vendor.table("invoice"), vendor.text("name", "")) if vendor.has("invoice") else None,
+        letters=vendor_of_table(vendor),
+        webhooks=tuple(webhook_of_table(table) for table in top.tables("webhooks")),
         dkim=_dkim(top.table("dkim")),
     )
     vendor.close()
@@ -45,7 +58,19 @@ def read(path: Path, environment: Mapping[str, str]) -> Wanted:
     return wanted
 
 
-def _customers(top: Table, directory: Path, alternatives: Mapping[str, str]) -> Iterable[WantedCustomer]:
+def _chosen_in(top: Table, campaigns: Sequence[WantedCampaign], alternatives: Mapping[str, str]) -> str:
+    """The campaign that the list's column `alternative` is of: the one that the file names, or the only one that it has."""
+    named = top.text("chosen_in", "")
+    if named and alternatives:
+        top.refuse("chosen_in and [alternatives] both say what the column alternative means; leave one of them out")
+    if named or alternatives or not campaigns:
+        return named
+    if len(campaigns) > 1:
+        top.refuse('there are several campaigns: say with chosen_in = "..." which of them the column alternative is of')
+    return campaigns[0].campaign.slug
+
+
+def _customers(top: Table, directory: Path, alternatives: Mapping[str, str] | None) -> Iterable[WantedCustomer]:
     if top.is_text("customers"):
         return customers_of_csv(directory / top.text("customers"), alternatives)
     return [customer_of_table(table) for table in top.tables("customers")]
@@ -122,7 +147,11 @@ def _dkim(table: Table) -> Dkim:
 def _refuse_doubles(file: str, wanted: Wanted) -> None:
     customers = wanted.customers
     _refuse_twice(file, "route", [(one.slug, "") for one in wanted.routes])
+    _refuse_twice(file, "price plan", [(one.versions[0].slug, "") for one in wanted.plans])
     _refuse_twice(file, "product", [(one.slug, "") for one in wanted.products])
+    _refuse_twice(file, "webhook", [(one.slug, "") for one in wanted.webhooks])
+    _refuse_twice(file, "campaign", [(one.campaign.slug, one.where) for one in wanted.campaigns])
+    _refuse_twice(file, "subprocessor", [(one.slug, "") for one in wanted.subprocessors])
     _refuse_twice(file, "customer", [(one.slug, one.where) for one in customers])
     _refuse_twice(file, "organisation number", [(one.org_number, one.where) for one in customers if one.org_number])
     named = [(one.domain, one.where) for one in customers if one.domain]

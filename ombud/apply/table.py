@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -17,6 +19,9 @@ SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 SLUG_RULE = "may hold a-z, 0-9 and hyphens inside it, at most 63 characters"
 
 _VARIABLE = re.compile(r"\$\{([^}:]*)(?::([^}]*))?\}")
+
+
+_DECIMAL = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,12})?", re.ASCII)
 
 
 class _Filled(str):
@@ -51,6 +56,24 @@ class Table:
             self.refuse(f"{name} must be a whole number, 0 or more")
         self._asked.add(name)
         return value
+
+    def day(self, name: str) -> date:
+        """A day as TOML writes one, without a time: `2024-05-31`."""
+        value = self._get(name, date, "a day, written as 2024-05-31 without quotes", None)
+        if isinstance(value, datetime):
+            self.refuse(f"{name} must be a day without a time")
+        return value
+
+    def decimal(self, name: str, default: Decimal | None = None) -> Decimal:
+        """An exact number: a whole one, or a text such as `"0.012"`. A TOML float would have been rounded before it came here."""
+        self._asked.add(name)
+        value = self._values.get(name, default)
+        if value is None:
+            self.refuse(f"{name} is missing")
+        number = str(value)
+        if isinstance(value, bool | float) or not _DECIMAL.fullmatch(number):
+            self.refuse(f'{name} must be a number in quotes with a decimal point, such as "0.012"')
+        return Decimal(number)
 
     def texts(self, name: str, default: Sequence[str] = ()) -> list[str]:
         found = self._get(name, list, "a list of texts", list(default))

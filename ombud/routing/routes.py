@@ -1,4 +1,4 @@
-"""Routes and assignments as they are kept: `apply` and the commands write them, `load_facts` reads them as one value."""
+"""Routes and assignments as they are kept: `apply` and the commands write them, `facts` reads them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from sqlalchemy import Boolean, Column, ForeignKey, Integer, LargeBinary, Table,
 
 from ombud.db import Identity, Json, Moment, Transaction, metadata
 from ombud.db.snapshot import touch
-from ombud.errors import NotFound
-from ombud.routing.decide import DEFAULT_LIMITS, Facts, Limits, Route
+from ombud.errors import NotFound, RegionNotAllowed
+from ombud.routing.route import DEFAULT_LIMITS, Limits, Route
 from ombud.seal import Seal
 
 route_table = Table(
@@ -46,16 +46,41 @@ assignment_table = Table(
 region_table = Table("allowed_region", metadata, Column("name", Text, primary_key=True))
 
 
-def load_facts(tx: Transaction) -> Facts:
-    routes = {
-        row.id: Route(
-            row.id, row.slug, row.provider, row.settings, row.customer_id, row.region, row.sign, row.billable,
-            Limits(**row.limits), row.paused_at is not None, sha256(row.sealed_secret or b"").hexdigest(),
-        )
-        for row in tx.execute(select(route_table).order_by(route_table.c.id))
-    }  # fmt: skip
-    assigned = {(row.customer_id, row.product_id): row.route_id for row in tx.execute(select(assignment_table))}
-    return Facts(routes, assigned, frozenset(row.name for row in tx.execute(select(region_table))))
+def load_routes(tx: Transaction) -> dict[int, Route]:
+    """Every route by its id, the oldest first."""
+    return {row.id: _route(row) for row in tx.execute(select(route_table).order_by(route_table.c.id))}
+
+
+def find_route(tx: Transaction, route_id: int) -> Route:
+    """Raises NotFound."""
+    row = tx.execute(select(route_table).where(route_table.c.id == route_id)).one_or_none()
+    if row is None:
+        raise NotFound(kind="route", name=str(route_id))
+    return _route(row)
+
+
+def _route(row: Any) -> Route:
+    return Route(
+        row.id, row.slug, row.provider, row.settings, row.customer_id, row.region, row.sign, row.billable,
+        Limits(**row.limits), row.paused_at is not None, sha256(row.sealed_secret or b"").hexdigest(),
+    )  # fmt: skip
+
+
+def load_assigned(tx: Transaction) -> dict[tuple[int | None, int | None], int]:
+    """(customer, product) -> route id; None in either place means every one."""
+    return {(row.customer_id, row.product_id): row.route_id for row in tx.execute(select(assignment_table))}
+
+
+def allowed_regions(tx: Transaction) -> frozenset[str]:
+    """The regions that mail may pass; empty: all."""
+    return frozenset(row.name for row in tx.execute(select(region_table)))
+
+
+def check_region(tx: Transaction, route: Route) -> None:
+    """Raises RegionNotAllowed when mail may not pass where the route's servers are."""
+    allowed = allowed_regions(tx)
+    if allowed and route.region not in allowed:
+        raise RegionNotAllowed(route=route.slug, region=route.region, allowed=", ".join(sorted(allowed)))
 
 
 def put_route(
@@ -128,7 +153,7 @@ def unassign(tx: Transaction, customer_id: int | None, product_id: int | None) -
 
 def put_allowed_regions(tx: Transaction, names: frozenset[str]) -> bool:
     """Say which regions mail may pass; none named: all. Says whether anything changed."""
-    if names == {row.name for row in tx.execute(select(region_table))}:
+    if names == allowed_regions(tx):
         return False
     tx.execute(delete(region_table))
     if names:

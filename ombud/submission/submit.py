@@ -11,15 +11,16 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from sqlalchemy.exc import IntegrityError
 
 from ombud import maillog
-from ombud.accounts import Customer, Directory, Mode, Sender
+from ombud.accounts import Customer, Directory, Mode, Product, Sender
 from ombud.clock import Clock
 from ombud.db import Database, GroupCommit, Transaction
 from ombud.db.snapshot import Snapshot
@@ -33,6 +34,7 @@ from ombud.errors import (
     DomainNotYours,
     IdempotencyMismatch,
     MailLoop,
+    NoActiveChoice,
     NoRoute,
     NotFound,
     OmbudError,
@@ -42,13 +44,16 @@ from ombud.errors import (
 )  # fmt: skip
 from ombud.ids import new_id
 from ombud.mail import personal
-from ombud.mail.address import Address, Mailbox, parse_mailbox
+from ombud.mail.address import Mailbox, parse_mailbox
 from ombud.mail.compose import Draft
-from ombud.mail.message import Examined, examine, header_values, with_headers, without_headers
+from ombud.mail.message import Examined, examine, fold, header_values, without_headers
 from ombud.queue import NewMessage, NewRecipient, State, Stream, put
-from ombud.routing import Action, Decision, Facts, decide
+from ombud.routing import Action, Decision, Facts, decide_all, last_day
 from ombud.settings import Settings
+from ombud.submission.counting import Counting, write_counts
+from ombud.submission.counting import Key as Count
 from ombud.submission.idempotency import Key, remember, remembered
+from ombud.submission.incoming import Batch, Item, Options, Receipt, Submission, with_fields
 from ombud.submission.pace import Pace
 
 #: More hops than any honest mail takes: it is going round (RFC 5321 6.3 says at least 100 as a last resort; 30 is common).
@@ -63,63 +68,12 @@ _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What may be said about a message beside its bytes."""
-
-    customer: str = ""  # the customer's slug, where the credential serves many
-    stream: Stream = Stream.TRANSACTIONAL
-    tags: tuple[str, ...] = ()
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    deliver_at: datetime | None = None
-    idempotency: Key | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """One message as a door hands it in."""
-
-    mail_from: Address | None  # None: the null sender
-    recipients: tuple[Address, ...]
-    content: bytes
-    door: str
-    peer: str = ""
-    options: Options = field(default_factory=Options)
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One recipient of a batch, with the values that its copy is made out with."""
-
-    to: Mailbox
-    variables: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """One content for many, each with a copy of their own. An item that is an error gets its answer and is left out."""
-
-    draft: Draft  # with {{names}} in subject, text and html
-    items: Sequence[Item | OmbudError]
-    door: str
-    peer: str = ""
-    options: Options = field(default_factory=Options)
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What was accepted: the answer as kept for a repeated Idempotency-Key, and whether this is such a repetition."""
-
-    id: str
-    answer: Mapping[str, Any]
-    replayed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class _Acceptance:
     customer: Customer
     message: NewMessage
     key: Key | None
     answer: Mapping[str, Any]
+    counts: Sequence[Count]
 
 
 class Submissions:
@@ -134,7 +88,10 @@ class Submissions:
         self._pace = Pace(settings.limits.messages_per_minute)
         self._disk = database.file.parent if database.file else None
         self._enough_disk = True
+        self.public_url = settings.http.public_url or f"http://{settings.http.host}:{settings.http.port}"
+        self.counting = Counting(group)
         self.accepted = 0  # recipients, since the start
+        self.warned: dict[str, int] = {}  # recipients, by warning
         self.refused: dict[str, int] = {}  # messages, by error code
 
     # --- who ---
@@ -174,6 +131,9 @@ class Submissions:
         if not receipt.replayed:
             message = acceptance.message
             self.accepted += len(message.recipients)
+            for one in message.recipients:
+                if one.warning:
+                    self.warned[one.warning] = self.warned.get(one.warning, 0) + 1
             self._wake()
             maillog.accepted(
                 message.id, acceptance.customer.slug, product, message.mode, door, peer, len(message.recipients),
@@ -211,20 +171,25 @@ class Submissions:
         self._may_send_as(customer, submission, examined)
         self._pace.take(customer.id, 1)
         self._room()
-        decision = self._which_way(sender, customer, now)
+        addresses = [str(address) for address in dict.fromkeys(submission.recipients)]  # one named twice gets one copy
+        decisions = self._which_way(sender, customer, addresses, examined.from_.address.domain, options, now)
         id = new_id()
         content, message_id = self._completed(id, submission, examined, now)
         message = NewMessage(
             **self._common(id, sender, customer, options, now), door=submission.door, peer=submission.peer,
             mail_from=str(submission.mail_from or ""), header_from=str(examined.from_.address), message_id=message_id.strip("<>"),
-            subject=examined.subject, content=content, recipients=_recipients(submission.recipients, decision),
-            needs_utf8=examined.needs_utf8,
+            subject=examined.subject, content=content, needs_utf8=examined.needs_utf8,
+            recipients=[
+                NewRecipient(address, _state(decision, options, now), decision.reason, _route_id(decision), None, _warning(decision))
+                for address, decision in zip(addresses, decisions, strict=True)
+            ],
         )  # fmt: skip
         return _Acceptance(
             customer,
             message,
             options.idempotency,
             {"id": id, "message_id": message_id, "recipients": len(message.recipients)},
+            self.counting.accepted(message),
         )
 
     def _whose_mail(self, sender: Sender, named: str, from_domain: str) -> Customer:
@@ -272,14 +237,34 @@ class Submissions:
         if self._disk:
             self._enough_disk = shutil.disk_usage(self._disk).free >= self._settings.service.min_free
 
-    def _which_way(self, sender: Sender, customer: Customer, now: datetime) -> Decision:
-        decision = decide(self._facts.value, customer.id, sender.product.id, now, test=sender.mode is Mode.TEST)
-        if decision.action is Action.REFUSE:
-            if decision.route:
-                allowed = ", ".join(sorted(self._facts.value.allowed_regions))
-                raise RegionNotAllowed(route=decision.route.slug, region=decision.route.region, allowed=allowed)
-            raise NoRoute(customer=customer.name, product=sender.product.name)
-        return decision
+    def _which_way(
+        self, sender: Sender, customer: Customer, addresses: Sequence[str], sender_domain: str, options: Options, now: datetime
+    ) -> list[Decision]:  # fmt: skip
+        """The way of each recipient. Raises NoActiveChoice, NoRoute or RegionNotAllowed."""
+        facts, product = self._facts.value, sender.product
+        decisions = decide_all(
+            facts, customer.id, product.id, now, addresses, sender_domain=sender_domain, test=sender.mode is Mode.TEST,
+            important=options.stream is Stream.IMPORTANT, bulk=options.stream is Stream.BULK,
+        )  # fmt: skip
+        for decision in decisions:
+            if decision.action is Action.REFUSE:
+                self.counting.refused(customer.id, product.id, len(addresses), now)
+                raise self._refusal(decision, customer, product)
+        return decisions
+
+    def _refusal(self, decision: Decision, customer: Customer, product: Product) -> OmbudError:
+        if decision.reason == "no_active_choice" and decision.campaign and decision.since:
+            return NoActiveChoice(
+                customer=customer.name, product=product.name, stop_date=last_day(decision.since),
+                url=f"{self.public_url}/choose/{decision.campaign.slug}/{customer.slug}",
+            )  # fmt: skip
+        if decision.route:
+            of_campaign = decision.campaign.allowed_regions if decision.campaign else frozenset()
+            allowed = of_campaign or self._facts.value.allowed_regions
+            return RegionNotAllowed(
+                route=decision.route.slug, region=decision.route.region, allowed=", ".join(sorted(allowed))
+            )
+        return NoRoute(customer=customer.name, product=product.name)
 
     def _completed(self, id: str, submission: Submission, examined: Examined, now: datetime) -> tuple[bytes, str]:
         """The message as it will leave but for the signature: without what is not to leave, with a trace and what it lacks."""
@@ -288,17 +273,16 @@ class Submissions:
             content = without_headers(content, NOT_TO_LEAVE)
         if b"received" in examined.names and len(header_values(content, "Received")) > MOST_HOPS:
             raise MailLoop(hops=MOST_HOPS)
-        date, message_id = format_datetime(now), examined.message_id
+        date, message_id = _date(now.replace(microsecond=0)), examined.message_id
         # RFC 5321 4.4: whoever takes mail in puts a trace on top. Not the submitter's address: it is the customer's own affair.
-        added = [
-            ("Received", f"by {self._settings.service.name} (Ombud) with {_PROTOCOLS[submission.door]} id {id}; {date}")
-        ]
+        name = self._settings.service.name
+        added = [fold("Received", f"by {name} (Ombud) with {_PROTOCOLS[submission.door]} id {id}; {date}")]
         if message_id is None:  # RFC 6409 8.3
-            message_id = f"<{id}@{self._settings.service.name}>"
-            added.append(("Message-ID", message_id))
+            message_id = f"<{id}@{name}>"
+            added.append(fold("Message-ID", message_id))
         if not examined.has_date:  # RFC 6409 8.2
-            added.append(("Date", date))
-        return with_headers(content, added), message_id
+            added.append(fold("Date", date))
+        return b"".join([*added, content]), message_id
 
     def _common(self, id: str, sender: Sender, customer: Customer, options: Options, now: datetime) -> dict[str, Any]:
         wait = options.deliver_at - now if options.deliver_at else timedelta(0)
@@ -329,15 +313,19 @@ class Submissions:
         self._fits(batch.draft, good, content, now)
         self._pace.take(customer.id, len(good))
         self._room()
-        decision = self._which_way(sender, customer, now)
+        addresses = [str(item.to.address) for item in good]
+        decisions = self._which_way(sender, customer, addresses, batch.draft.from_.address.domain, batch.options, now)
         id = new_id()
         address = str(batch.draft.from_.address)
         message = NewMessage(
             **self._common(id, sender, customer, batch.options, now), door=batch.door, peer=batch.peer, mail_from=address,
             header_from=address, message_id=f"{id}@{self._settings.service.name}", subject=batch.draft.subject, content=content,
             personal=True, recipients=[
-                NewRecipient(str(item.to.address), State.WAITING, decision.reason, _route_id(decision), {**item.variables, **_name(item.to)})
-                for item in good
+                NewRecipient(
+                    to, _state(decision, batch.options, now), decision.reason, _route_id(decision),
+                    {**item.variables, **_name(item.to)}, _warning(decision),
+                )
+                for to, item, decision in zip(addresses, good, decisions, strict=True)
             ],
         )  # fmt: skip
         return _Acceptance(
@@ -345,6 +333,7 @@ class Submissions:
             message,
             batch.options.idempotency,
             {"id": id, "recipients": len(good), "results": _results(id, items)},
+            self.counting.accepted(message),
         )
 
     def _fits(self, draft: Draft, items: Sequence[Item], content: bytes, now: datetime) -> None:
@@ -353,29 +342,25 @@ class Submissions:
         examine(copy, self._settings.smtp.max_size)
 
 
+@lru_cache(maxsize=16)  # many come in the same second
+def _date(moment: datetime) -> str:
+    return format_datetime(moment)
+
+
 _NOT_TO_LEAVE = {name.lower().encode() for name in NOT_TO_LEAVE}
 # RFC 3848: ESMTPSA is ESMTP with TLS and AUTH. For the other doors there is no registered word; HTTPS says what it was.
-_PROTOCOLS = {"smtp": "ESMTPSA", "http": "HTTPS", "cli": "LOCAL"}
+_PROTOCOLS = {"smtp": "ESMTPSA", "http": "HTTPS", "cli": "LOCAL", "notices": "LOCAL"}
 
 
-def with_fields(options: Options, content: bytes, examined: Examined) -> Options:
-    """The options, completed by the X-Ombud-* fields of the message: how an SMTP client says what JSON says in its own fields."""
-    if not any(name.startswith(b"x-ombud-") for name in examined.names):
-        return options
-    customer = header_values(content, "X-Ombud-Customer")
-    stream = header_values(content, "X-Ombud-Stream")
-    tags = [tag.strip() for value in header_values(content, "X-Ombud-Tag") for tag in value.split(",")]
-    if stream and stream[0] not in set(Stream):
-        raise BadField(field="X-Ombud-Stream", reason=f"it must be one of {', '.join(Stream)}")
-    return Options(
-        options.customer or (customer[0].strip() if customer else ""), Stream(stream[0]) if stream else options.stream,
-        (*options.tags, *tags), options.metadata, options.deliver_at, options.idempotency,
-    )  # fmt: skip
+def _state(decision: Decision, options: Options, now: datetime) -> State:
+    """HELD where the decision says so; but what is to leave later only waits for now, and is decided about when it is due."""
+    if decision.action is Action.SEND or (options.deliver_at and options.deliver_at > now):
+        return State.WAITING
+    return State.HELD
 
 
-def _recipients(addresses: Sequence[Address], decision: Decision) -> list[NewRecipient]:
-    unique = dict.fromkeys(addresses)  # a recipient named twice gets one copy
-    return [NewRecipient(str(address), State.WAITING, decision.reason, _route_id(decision)) for address in unique]
+def _warning(decision: Decision) -> str | None:
+    return decision.warnings[0] if decision.warnings else None
 
 
 def _route_id(decision: Decision) -> int | None:
@@ -406,7 +391,7 @@ def _results(id: str, items: Sequence[Item | OmbudError]) -> list[dict[str, Any]
 
 
 def _accept_all(tx: Transaction, acceptances: Sequence[_Acceptance]) -> list[Receipt | Exception]:
-    """The verb of acceptance: messages, recipients, events and idempotency keys, in one transaction."""
+    """The verb of acceptance: messages, recipients, events, idempotency keys and counts, in one transaction."""
     keys = [acceptance.key for acceptance in acceptances if acceptance.key]
     earlier = remembered(tx, keys) if keys else {}
     results: list[Receipt | Exception] = []
@@ -428,4 +413,5 @@ def _accept_all(tx: Transaction, acceptances: Sequence[_Acceptance]) -> list[Rec
     if accepted:
         put(tx, [acceptance.message for acceptance in accepted])
         remember(tx, [(one.key, one.answer) for one in accepted if one.key], accepted[0].message.created_at)
+        write_counts(tx, [key for one in accepted for key in one.counts])
     return results
