@@ -1,9 +1,27 @@
 """Sender domains: which customer has proved which domain, and the keys that sign for it."""
 
-from ombud.domains.keys import KeyRecord, KeyRing, active_keys, destroy_keys, keep_key, key_records, load_key_ring
+from ombud.domains.keys import (
+    Key,
+    KeyRecord,
+    KeyRing,
+    KeyState,
+    Slot,
+    active_keys,
+    destroy_keys,
+    keep_key,
+    key_records,
+    key_slots,
+    keys_of,
+    load_key_ring,
+    put_next,
+)
 from ombud.domains.ownership import Domain, Ownership, forget_domain, load_ownership, prove_domain
+from ombud.domains.proof import Proof, load_proven, proofs
+from ombud.domains.rotating import Rotation, Round
+from ombud.domains.rotation import Timing
 
 __all__ = [
-    "Domain", "KeyRecord", "KeyRing", "Ownership", "active_keys", "destroy_keys", "forget_domain", "keep_key", "key_records",
-    "load_key_ring", "load_ownership", "prove_domain",
+    "Domain", "Key", "KeyRecord", "KeyRing", "KeyState", "Ownership", "Proof", "Rotation", "Round", "Slot", "Timing", "active_keys",
+    "destroy_keys", "forget_domain", "keep_key", "key_records", "key_slots", "keys_of", "load_key_ring", "load_ownership",
+    "load_proven", "proofs", "prove_domain", "put_next",
 ]  # fmt: skip

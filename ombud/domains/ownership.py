@@ -6,23 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Column, ForeignKey, Integer, Table, Text, delete, insert, select
+from sqlalchemy import delete, insert, select
 
 from ombud.accounts import Customer
-from ombud.db import Moment, Transaction, metadata
+from ombud.db import Transaction
 from ombud.db.snapshot import touch
 from ombud.domains.keys import destroy_keys
+from ombud.domains.table import domain_table
+from ombud.domains.watchlist import start_watching, stop_watching
 from ombud.errors import DomainTaken, NotFound
-
-domain_table = Table(
-    "domain",
-    metadata,
-    Column("name", Text, primary_key=True),  # lower-case A-label
-    Column("customer_id", Integer, ForeignKey("customer.id"), nullable=False),
-    Column("proved_at", Moment, nullable=False),
-    Column("proof", Text, nullable=False),  # how: "operator" (with a reason) or "apply"
-    Column("reason", Text, nullable=False),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +63,20 @@ def prove_domain(tx: Transaction, name: str, customer: Customer, proof: str, rea
     tx.execute(
         insert(domain_table).values(name=name, customer_id=customer.id, proved_at=now, proof=proof, reason=reason)
     )
+    start_watching(tx, name, now)
     touch(tx)
     return True
 
 
-def forget_domain(tx: Transaction, name: str) -> None:
-    """Take the proof back and destroy the domain's keys: whoever proves it next must not be signed for by them.
+def forget_domain(tx: Transaction, name: str, now: datetime | None = None) -> None:
+    """Take the proof back and destroy the domain's keys: whoever proves it next must not be signed for by them. It is not
+    watched any more.
 
     Mail from it is refused from now on. What is in the queue and must be signed for it is held, unless a proved domain above
     it has keys. What has left verifies for as long as the keys' records stand in DNS. Raises NotFound.
     """
-    destroy_keys(tx, name)
+    destroy_keys(tx, name, now)
+    stop_watching(tx, name)
     if tx.execute(delete(domain_table).where(domain_table.c.name == name)).rowcount != 1:
         raise NotFound(kind="domain", name=name)
     touch(tx)

@@ -119,6 +119,11 @@ def _optional_mailboxes(draft: Draft) -> list[bytes]:
     return fields
 
 
+def mailbox_field(name: str, mailbox: Mailbox) -> bytes:
+    """One field that names one mailbox, such as From. Raises BadField."""
+    return _mailboxes(name, (mailbox,))
+
+
 def _mailboxes(name: str, mailboxes: tuple[Mailbox, ...]) -> bytes:
     return fold(name, ", ".join(_mailbox(name, mailbox) for mailbox in mailboxes))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ombud.errors import Misconfigured
+from ombud.mail.records import Record
 from ombud.providers.nowhere import Nowhere
 from ombud.providers.provider import Provider, Surroundings
 from ombud.providers.smtp import Smtp
@@ -32,6 +33,13 @@ def make_provider(
     if name == "smtp":
         settings = {**_smtp_defaults(delivery or DeliverySettings()), "connections": connections, **settings}
     return PROVIDERS[name].make(settings, secret, around)
+
+
+def records_for(name: str, domain: str, settings: Mapping[str, object]) -> Sequence[Record]:
+    """What a route of this provider asks of a sender domain's DNS. Raises as `make_provider` does."""
+    if name not in PROVIDERS:
+        raise Misconfigured(reason=f"there is no provider {name}; there are {', '.join(sorted(PROVIDERS))}")
+    return PROVIDERS[name].records(domain, settings)
 
 
 def _smtp_defaults(delivery: DeliverySettings) -> dict[str, object]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 from ombud.errors import BadField
+from ombud.mail.records import Record
 from ombud.mail.reply import Reply
 from ombud.mail.smtp.client import Answer, Stage
 from ombud.providers.provider import LEASE_LOST, Commit, Outcome, Outgoing, Surroundings, judge
@@ -24,6 +25,10 @@ class Nowhere:
         for name in settings:
             raise BadField(field=name, reason="the provider nowhere has no settings")
         return cls()
+
+    @classmethod
+    def records(cls, domain: str, settings: Mapping[str, object]) -> Sequence[Record]:
+        return ()
 
     async def send(self, outgoing: Outgoing, commit: Commit) -> list[Outcome]:
         answer = NOTHING_SENT if await commit() else LEASE_LOST

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Protocol, Self
 
 from ombud.mail.address import Address
+from ombud.mail.records import Record
 from ombud.mail.reply import Reply
 from ombud.mail.smtp.client import Answer, Stage
 
@@ -81,6 +82,12 @@ class Provider(Protocol):
     @classmethod
     def make(cls, settings: Mapping[str, object], password: str, around: Surroundings) -> Self:
         """Build it of a route's settings; no I/O on the network. Raises BadField for a wrong or unknown setting."""
+        ...
+
+    @classmethod
+    def records(cls, domain: str, settings: Mapping[str, object]) -> Sequence[Record]:
+        """What must stand in a sender domain's DNS for mail by a route of these settings to be authenticated, beside what Ombud's
+        own signature needs. Pure. Raises BadField."""
         ...
 
     async def send(self, outgoing: Outgoing, commit: Commit) -> list[Outcome]:

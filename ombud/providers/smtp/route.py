@@ -48,10 +48,25 @@ class SmtpRoute:
     command_seconds: float = 300
     data_seconds: float = 180
     dot_seconds: float = 600
+    # What the sender's domain needs in DNS for mail that leaves here:
+    spf_include: str = ""  # the domain whose SPF record lists the server; "": nothing is asked of SPF
+    return_path: str = (
+        ""  # the label of the subdomain that the envelope gets, such as `studs`; "": the sender's own domain
+    )
+    return_path_target: str = ""  # the name that the subdomain is to be a CNAME of: with SPF, and an MX for bounces
+    dkim_selectors: tuple[str, ...] = ()  # what the server signs with itself, in the domain's name
+    dns_records: tuple[str, ...] = ()  # other records, each `NAME TYPE VALUE`; {domain} stands for the domain
 
     @classmethod
     def from_dict(cls, table: Mapping[str, object], password: str = "") -> SmtpRoute:
         """Read the settings of a route. Raises BadField, naming the field, when one is unknown, missing or wrong."""
+        route = cls.of_settings(table, password)
+        _check_login(route)
+        return route
+
+    @classmethod
+    def of_settings(cls, table: Mapping[str, object], password: str = "") -> SmtpRoute:
+        """`from_dict` for who has the settings without the password, and will not log in. Raises BadField."""
         known = {f.name for f in fields(cls)} - {"password"}
         for name in table:
             if name not in known:
@@ -62,7 +77,9 @@ class SmtpRoute:
         if values.get("tls") is Tls.IMPLICIT:
             values.setdefault("port", IMPLICIT_TLS_PORT)
         route = cls(**values, password=password)  # type: ignore[arg-type]  # each value was checked by its field's own check
-        _check_login(route)
+        if bool(route.return_path) != bool(route.return_path_target):
+            missing = "return_path_target" if route.return_path else "return_path"
+            raise BadField(field=missing, reason="return_path and return_path_target are set together")
         return route
 
     @property
@@ -149,6 +166,44 @@ def _seconds(name: str, value: object) -> float:
     return float(value)
 
 
+def _domain_name(name: str, value: object) -> str:
+    text = _text(name, value)
+    return _host(name, text).lower() if text else ""
+
+
+def _label(name: str, value: object) -> str:
+    text = _text(name, value).lower()
+    if text and not _LABELS.fullmatch(text):
+        raise BadField(field=name, reason="it must be the beginning of a name, such as studs")
+    return text
+
+
+_LABELS = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?)*", re.ASCII)
+
+
+def _texts(name: str, value: object) -> tuple[str, ...]:
+    """A list of texts, or one text with commas, as `--set` has it."""
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if not isinstance(value, list | tuple):
+        raise BadField(field=name, reason="it must be a list of texts")
+    return tuple(_text(name, one) for one in value)
+
+
+def _selectors(name: str, value: object) -> tuple[str, ...]:
+    return tuple(_label(name, one) for one in _texts(name, value))
+
+
+def _records(name: str, value: object) -> tuple[str, ...]:
+    for one in (found := _texts(name, value)):
+        parts = one.split(None, 2)
+        if len(parts) != 3 or parts[1] not in ("CNAME", "TXT", "MX") or not parts[0].endswith("{domain}"):
+            raise BadField(
+                field=name, reason=f"{one[:60]} is not `NAME.{{domain}} TYPE VALUE` with the type CNAME, TXT or MX"
+            )
+    return found
+
+
 _Check = Callable[[str, object], object]
 
 _CHECKS: dict[str, _Check] = {
@@ -169,4 +224,9 @@ _CHECKS: dict[str, _Check] = {
     "command_seconds": _seconds,
     "data_seconds": _seconds,
     "dot_seconds": _seconds,
+    "spf_include": _domain_name,
+    "return_path": _label,
+    "return_path_target": _domain_name,
+    "dkim_selectors": _selectors,
+    "dns_records": _records,
 }

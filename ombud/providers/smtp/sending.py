@@ -10,11 +10,13 @@ from ipaddress import ip_address
 from typing import Self
 
 from ombud.errors import BadField
+from ombud.mail.records import Record
 from ombud.mail.reply import Reply
 from ombud.mail.smtp.client import Answer, Dialogue, Stage, StartTls
 from ombud.providers.provider import Commit, Outcome, Outgoing, Resolve, Surroundings, judge
 from ombud.providers.smtp.connection import Connection, NoSession, tls_failed
 from ombud.providers.smtp.pool import Pool
+from ombud.providers.smtp.records import records_of
 from ombud.providers.smtp.route import SmtpRoute, Tls
 
 CLOSE_SECONDS = 10.0
@@ -55,6 +57,10 @@ class Smtp:
     @classmethod
     def make(cls, settings: Mapping[str, object], password: str, around: Surroundings) -> Self:
         return cls(SmtpRoute.from_dict(settings, password), around)
+
+    @classmethod
+    def records(cls, domain: str, settings: Mapping[str, object]) -> Sequence[Record]:
+        return records_of(SmtpRoute.of_settings(settings), domain)
 
     @property
     def recipients_per_message(self) -> int:
