@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 ARGS   ?=
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format types contracts check docs crash kill-points bench peers lock clean
+.PHONY: help setup run story test lint format types contracts check docs crash kill-points bench close-kills bench-billing rotation dns peers campaign-scale lock peppol clean
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ setup: $(STAMP)  ## make .venv with everything in it
 
 run: $(STAMP)  ## play the whole story on this machine (ARGS="--once --json" ends by itself)
 	@$(BIN)/ombud demo $(ARGS)
+
+story: $(STAMP)  ## play the notice of 2024 day by day, from the first letter to the day after the stop (ARGS="--json")
+	@$(BIN)/ombud demo --story $(ARGS)
 
 test: $(STAMP)  ## run the tests on SQLite and PostgreSQL (ARGS="-k queue" for some)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
@@ -61,8 +64,29 @@ kill-points: $(STAMP)  ## kill the service at each of its writes; needs strace (
 bench: $(STAMP)  ## measure Ombud beside the mail servers that are installed (ARGS="--quick" for a slice; trials/bench/install-peers.sh)
 	@$(BIN)/python -m trials.bench $(ARGS)
 
+rotation: $(STAMP)  ## change keys under load and count the mails that fail verification (ARGS="--control": the judge must find faults)
+	@$(BIN)/python -m trials.rotation $(ARGS)
+
+dns: $(STAMP)  ## the figures of the DNS diagnosis: every finding on its zone, the SPF suite, scripted faults, what watching costs
+	@$(BIN)/python -m trials.dns $(ARGS)
+
+scan: $(STAMP)  ## look at 10 000 domains of known make, and measure it
+	@$(BIN)/python -m trials.scan $(ARGS)
+
 peers: $(STAMP)  ## let real mail programs talk to the SMTP door, rightly and wrongly (ARGS="--only swaks,curl")
 	@$(BIN)/python -m trials.peers $(ARGS)
+
+peppol: $(STAMP)  ## let OpenPEPPOL's rules judge generated invoices (PEPPOL_RULES=PEPPOL-EN16931-UBL.sch)
+	@$(BIN)/python -m trials.peppol --rules "$(PEPPOL_RULES)" $(ARGS)
+
+campaign-scale: $(STAMP)  ## run a generated campaign of 5 000 customers and 10 million messages for 60 days (ARGS="--customers 200" for a slice)
+	@$(BIN)/python -m trials.campaign $(ARGS)
+
+close-kills: $(STAMP)  ## kill the close of a month 1000 times on each database: exactly one invoice basis each (ARGS="--kills 50")
+	@$(BIN)/python -m trials.close $(ARGS)
+
+bench-billing: $(STAMP)  ## measure the preview of a month with ten million metered e-mails of 5000 customers
+	@$(BIN)/python -m trials.close --bench $(ARGS)
 
 clean:  ## take away what was made
 	@rm -rf $(VENV) var .pytest_cache .mypy_cache .ruff_cache .hypothesis

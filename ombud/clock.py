@@ -6,7 +6,7 @@ they go by the database's own clock (`Transaction.now`), so that turning this on
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -57,3 +57,23 @@ def parse_moment(text: str) -> datetime:
 def month_of(moment: datetime) -> str:
     """The calendar month in Stockholm that a moment falls in, as `2024-05`: the period that usage is billed by."""
     return moment.astimezone(STOCKHOLM).strftime("%Y-%m")
+
+
+def day_of(moment: datetime) -> date:
+    """The calendar day in Stockholm that a moment falls on."""
+    return moment.astimezone(STOCKHOLM).date()
+
+
+def day_begins(day: date) -> datetime:
+    """The first moment of a calendar day in Stockholm, in UTC."""
+    return datetime.combine(day, time(), STOCKHOLM).astimezone(UTC)
+
+
+def month_days(month: str) -> tuple[date, date]:
+    """The first day of a month such as `2024-05`, and of the next one. Raises ValueError.
+
+    >>> month_days("2024-12")
+    (datetime.date(2024, 12, 1), datetime.date(2025, 1, 1))
+    """
+    first = date.fromisoformat(f"{month}-01")
+    return first, (first.replace(day=28) + timedelta(days=4)).replace(day=1)

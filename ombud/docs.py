@@ -23,10 +23,13 @@ from pydantic import BaseModel
 
 from ombud import metrics, settings, verify
 from ombud.cli import app as cli
+from ombud.domains.findings import catalogue
+from ombud.domains.hosts import known_hosts
 from ombud.errors import OmbudError, every_error
 from ombud.installation import opened
 from ombud.providers.smtp.route import SmtpRoute, Tls
 from ombud.queue import EVENTS, TABLE, State, What
+from ombud.routing import decide
 from ombud.service import Service
 from ombud.web import Web, create_app
 
@@ -188,6 +191,57 @@ class _Names(dict[str, str]):
         return f"*{key}*"
 
 
+# --- which way a mail takes ----------------------------------------------------------------------------------------
+
+
+@maker("ways")
+def _ways() -> str:
+    return _table_in(decide, 0)
+
+
+@maker("ways-changed")
+def _ways_changed() -> str:
+    return _table_in(decide, 1)
+
+
+def _table_in(function: Callable[..., object], place: int) -> str:
+    """One of the tables in a docstring, as it stands there."""
+    blocks = inspect.getdoc(function) or ""
+    return [block for block in blocks.split("\n\n") if block.startswith("|")][place]
+
+
+# --- domains -------------------------------------------------------------------------------------------------------
+
+
+@maker("findings")
+def _findings() -> str:
+    parts = []
+    for family, codes in _families().items():
+        rows = [
+            (_code(code), kind.weight.value, kind.turn.value, _pattern(kind.sv.verdict), _pattern(kind.en.verdict))
+            for code in codes
+            for kind in [catalogue()[code]]
+        ]
+        parts.append(f"### {family}\n\n" + table(("code", "weight", "turn", "svenska", "English"), rows))
+    return "\n\n".join(parts)
+
+
+def _families() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for code in catalogue():
+        found.setdefault(code.partition(".")[0], []).append(code)
+    return found
+
+
+@maker("dns-hosts")
+def _dns_hosts() -> str:
+    rows = [
+        (host.name, ", ".join(map(_code, host.suffixes)), host.minutes or "", host.sure, host.source, host.checked)
+        for host in known_hosts()
+    ]
+    return table(("host", "name servers end with", "minutes", "sure", "source", "checked"), rows)
+
+
 # --- the queue -----------------------------------------------------------------------------------------------------
 
 
@@ -275,12 +329,17 @@ _TITLES = {
     2045: "MIME: message bodies", 2046: "MIME: media types", 2047: "MIME: encoded words in headers",
     2231: "MIME parameter values", 2369: "List-* header fields", 2387: "multipart/related", 2554: "SMTP AUTH (before 4954)",
     2919: "List-Id", 2920: "SMTP pipelining", 3030: "SMTP chunking", 3207: "SMTP over TLS (STARTTLS)", 3339: "Date and time on the Internet",
-    3463: "Enhanced status codes", 3848: "ESMTPSA and its kin in Received", 4616: "SASL PLAIN", 4648: "Base64", 4954: "SMTP AUTH",
+    3463: "Enhanced status codes", 3848: "ESMTPSA and its kin in Received", 4180: "CSV files", 4616: "SASL PLAIN", 4648: "Base64", 4954: "SMTP AUTH",
     5321: "SMTP", 5322: "Internet message format", 5891: "IDNA: protocol", 5893: "IDNA: right-to-left scripts", 6152: "SMTP 8BITMIME",
     6376: "DKIM", 6409: "Message submission", 6531: "SMTPUTF8", 6532: "Internationalized headers", 6750: "Bearer tokens",
     7435: "Opportunistic security", 7504: "SMTP 521 and 556", 7617: "HTTP Basic authentication", 8058: "One-click unsubscribe",
     8259: "JSON", 8301: "DKIM algorithms and key sizes", 8314: "TLS for submission and access", 8463: "DKIM with Ed25519",
     8996: "TLS 1.0 and 1.1 deprecated", 9110: "HTTP semantics", 9457: "Problem details for HTTP APIs", 9477: "Complaint feedback loop address",
+    1034: "Domain names: concepts", 2136: "DNS dynamic update", 2308: "DNS: negative answers", 4035: "DNSSEC: protocol",
+    4592: "DNS wildcards", 6604: "DNS: codes in chains of aliases", 6840: "DNSSEC: clarifications", 7208: "SPF",
+    7489: "DMARC (before 9989)", 7505: "Null MX", 8601: "Authentication-Results", 8945: "DNS: signed messages (TSIG)",
+    9989: "DMARC", 9990: "DMARC aggregate reports",
+    3056: "6to4", 3834: "Automatic responses", 4291: "IPv6 addresses", 5771: "IPv4 multicast addresses", 6052: "IPv4 addresses within IPv6", 6890: "Special-purpose addresses", 9602: "IPv6 prefix for SRv6", 9637: "IPv6 documentation prefix",
 }  # fmt: skip
 
 
@@ -358,6 +417,7 @@ def document() -> dict[str, Any]:
         web = Web(
             submissions=made.submissions, database=made.database, group=made.group, clock=made.clock, facts=made.facts,
             directory=made.directory, settings=made.settings, healthy=made.not_ready, metrics=lambda: metrics.text(made),
+            seal=installation.seal,
         )  # fmt: skip
         read: dict[str, Any] = json.loads(asyncio.run(_get(create_app(web), "/v1/openapi.json")))
     return read

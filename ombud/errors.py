@@ -136,6 +136,70 @@ class RegionNotAllowed(NotAllowed):
     http = 409
 
 
+# --- personal links ---
+
+
+class LinkRefused(NotAllowed):
+    """This link cannot be used."""
+
+    code = "link_refused"
+    sv = "Den här länken går inte att använda."
+
+
+class LinkForged(LinkRefused):
+    """This link is not one of ours, or a part of it is missing. Copy the whole link from the letter, or ask for a new one."""
+
+    code = "link_forged"
+    sv = "Länken är inte vår, eller så saknas en del av den. Kopiera hela länken ur brevet, eller be om en ny."
+    http = 404
+
+
+class LinkExpired(LinkRefused):
+    """This link was valid until {until}. Ask for a new one: it is sent to the address that the first one went to."""
+
+    code = "link_expired"
+    sv = "Länken gällde till {until}. Be om en ny: den skickas till samma adress som den första."
+    http = 410
+
+
+class LinkRevoked(LinkRefused):
+    """This link was withdrawn on {at}. Use the newest letter, or ask for a new link."""
+
+    code = "link_revoked"
+    sv = "Länken drogs tillbaka {at}. Använd det senaste brevet, eller be om en ny länk."
+    http = 410
+
+
+class LinkOfAnotherKind(LinkRefused):
+    """This link opens another page than this one. Use it exactly as it stands in the letter."""
+
+    code = "link_of_another_kind"
+    sv = "Länken öppnar en annan sida än den här. Använd den precis som den står i brevet."
+
+
+class TooLateToPause(NotAllowed):
+    """The last day is {last_day}: that is too near for the reminders to be paused. Make the choice, or answer the letter."""
+
+    code = "too_late_to_pause"
+    sv = "Sista dagen är {last_day}: det är för nära för att pausa påminnelserna. Gör valet, eller svara på brevet."
+    http = 409
+
+
+class ShownChanged(NotAllowed):
+    """The text or the price has changed since you read it, so nothing was chosen. Read it again, and choose then."""
+
+    code = "shown_changed"
+    sv = "Texten eller priset har ändrats sedan du läste, så inget har valts. Läs igen, och välj sedan."
+    http = 409
+
+
+class FormFromElsewhere(NotAllowed):
+    """The form was not sent from this server's own page, so nothing was done. Open the link in the letter, and send it from there."""
+
+    code = "form_from_elsewhere"
+    sv = "Formuläret skickades inte från den här serverns egen sida, så inget gjordes. Öppna länken i brevet och skicka därifrån."
+
+
 class BadMessage(Refused):
     """The message is malformed."""
 
@@ -307,6 +371,296 @@ class NotFound(Refused):
     http = 404
 
 
+# --- cases, and going live ---
+
+
+class CaseNumberTaken(BadRequest):
+    """The number {number} is that of another case, {reference}: there is one case per company. Check which of them it is."""
+
+    code = "case_number_taken"
+    sv = "Numret {number} hör redan till ett annat ärende, {reference}: det är ett ärende per företag. Kontrollera vilket det gäller."
+    http = 409
+
+
+class BadHookSignature(NotAuthenticated):
+    """The call is not signed with this installation's secret, or was signed more than {minutes} minutes ago. Sign it anew."""
+
+    code = "bad_hook_signature"
+    sv = "Anropet är inte signerat med installationens hemlighet, eller signerades för mer än {minutes} minuter sedan. Signera det på nytt."
+
+
+class BadCsv(BadRequest):
+    """{file}, line {line}: {reason}. Nothing was changed."""
+
+    code = "bad_csv"
+    sv = "{file}, rad {line}: {reason}. Inget har ändrats."
+
+
+class NotReadyToGoLive(BadRequest):
+    """{customer} cannot go live with {alternative} yet: {lacks}. See to that first, or go live all the same with a reason."""
+
+    code = "not_ready_to_go_live"
+    sv = "{customer} kan inte slås över till {alternative_sv} än: {lacks_sv}. Ordna det först, eller slå över ändå och ange ett skäl."
+    http = 409
+
+
+# --- choices ---
+
+
+class UnknownCampaign(NotFound):
+    """There is no campaign {campaign}; there are: {known}."""
+
+    code = "unknown_campaign"
+    sv = "Det finns ingen kampanj {campaign}; de som finns är: {known}."
+
+
+class CampaignEnded(BadRequest):
+    """The campaign {campaign} ended on {end_date}: nothing can be chosen in it any more. Choose in the one that came after it."""
+
+    code = "campaign_ended"
+    sv = "Kampanjen {campaign} avslutades {end_date}: där går det inte att välja längre. Välj i den kampanj som kom efter."
+    http = 409
+
+
+class AlternativeNotOffered(BadRequest):
+    """The campaign {campaign} does not offer the alternative {alternative}. Choose one of: {offered}."""
+
+    code = "alternative_not_offered"
+    sv = "Kampanjen {campaign} erbjuder inte alternativet {alternative}. Välj något av: {offered}."
+
+
+class ChoiceConflict(BadRequest):
+    """{customer} has been chosen for meanwhile, by {by}: {alternative}. Look at that choice, and change it if it is not right."""
+
+    code = "choice_conflict"
+    sv = "Någon annan hann före: {by} har gjort ett val för {customer}: {alternative}. Titta på det valet, och ändra det om det inte är rätt."
+    http = 409
+
+
+class MayNotChoose(NotAllowed):
+    """{person} may not choose for {customer}. Ask someone at the company who may, or let the vendor give the right."""
+
+    code = "may_not_choose"
+    sv = "{person} får inte välja för {customer}. Be någon på företaget som får, eller låt leverantören ge behörigheten."
+
+
+class PastLastExtension(BadRequest):
+    """No extension in the campaign {campaign} may last longer than {last}. Give a day that is not after it."""
+
+    code = "past_last_extension"
+    sv = "Ingen förlängning i kampanjen {campaign} får gälla längre än till {last}. Ange en dag som inte ligger efter det."
+
+
+class SelfApproval(NotAllowed):
+    """{by} asked for this and cannot approve it too. Let another person do that."""
+
+    code = "self_approval"
+    sv = "{by} har själv begärt detta och kan inte också godkänna det. Låt någon annan göra det."
+    http = 409
+
+
+# --- sender domains ---
+
+
+class NotADomain(BadRequest):
+    """{typed} is not a domain: {reason_en}. Type, for instance, {instead}."""
+
+    code = "not_a_domain"
+    sv = "{typed} är ingen domän: {reason_sv}. Skriv till exempel {instead}."
+
+
+class FreeMail(BadRequest):
+    """{domain} is a free-mail domain: nobody but its owner can authenticate mail from it. Choose a domain of the company's own."""
+
+    code = "domain_freemail"
+    sv = "{domain} är en gratisadress: ingen utom dess ägare kan äkthetsmärka mejl därifrån. Välj en domän som företaget äger."
+
+
+class PublicSuffix(BadRequest):
+    """{domain} is a suffix that many share. Give the company's own domain under it, such as company.{domain}."""
+
+    code = "domain_public_suffix"
+    sv = "{domain} är en ändelse som många delar på. Ange företagets egen domän under den, till exempel företaget.{domain}."
+
+
+class ClaimNotSeen(NotAllowed):
+    """The token of the claim on {domain} is not in DNS yet. Add a TXT record {name} with the value {value}; we look again by ourselves."""
+
+    code = "claim_not_seen"
+    sv = "Koden för anspråket på {domain} finns inte i DNS ännu. Lägg in en TXT-post {name} med värdet {value}; vi tittar igen av oss själva."
+    http = 409
+
+
+# --- which way a mail takes ---
+
+
+class NoActiveChoice(NotAllowed):
+    """{customer} has no choice in force for its e-mail from {product}, and the last day was {stop_date}. Choose, or see what is missing, here: {url}"""
+
+    code = "no_active_choice"
+    sv = "{customer} har inget val i drift för sin e-post från {product}, och sista dagen var {stop_date}. Välj, eller se vad som saknas, här: {url}"
+    http = 409
+
+
+class RouteNotTheirs(NotAllowed):
+    """The route {route} is another customer's own, or goes nowhere. Name one of the vendor's, or the customer's own."""
+
+    code = "route_not_theirs"
+    sv = "Vägen {route} är en annan kunds egen, eller leder ingenstans. Ange en av leverantörens, eller kundens egen."
+    http = 409
+
+
+class SwitchOver(BadRequest):
+    """The switch {switch} is rolled back already. Put a new one to go over again."""
+
+    code = "switch_over"
+    sv = "Omslaget {switch} är redan återställt. Lägg ett nytt för att slå över igen."
+    http = 409
+
+
+class OverrideOver(BadRequest):
+    """The override {override} is over already. Put a new one if it is still needed."""
+
+    code = "override_over"
+    sv = "Undantaget {override} har redan upphört. Lägg ett nytt om det fortfarande behövs."
+    http = 409
+
+
+class BrownoutOver(BadRequest):
+    """The brownout {brownout} is approved, paused or past already; that cannot be done to it any more."""
+
+    code = "brownout_over"
+    sv = "Provstoppet {brownout} är redan godkänt, pausat eller förbi; det går inte längre att ändra så."
+    http = 409
+
+
+# --- price plans and invoices ---
+
+
+class UnknownCurrency(BadRequest):
+    """The currency {currency} cannot be billed in. Use one of: {known}."""
+
+    code = "unknown_currency"
+    sv = "Det går inte att fakturera i valutan {currency}. Använd någon av: {known}."
+
+
+class BadPlan(BadRequest):
+    """The price plan {plan} cannot be used: {reason}."""
+
+    code = "bad_price_plan"
+    sv = "Prisplanen {plan} går inte att använda: {reason}."
+
+
+class NoPlan(NotFound):
+    """There is no price plan {plan} in force on {day}. There are: {known}."""
+
+    code = "no_price_plan"
+    sv = "Det finns ingen prisplan {plan} som gäller {day}. De som finns är: {known}."
+
+
+class PlanFixed(BadRequest):
+    """The version of {plan} that is valid from {valid_from} is in force already and cannot be changed. Add one that is valid from a later day."""
+
+    code = "price_plan_fixed"
+    sv = "Versionen av {plan} som gäller från {valid_from} är redan i kraft och går inte att ändra. Lägg till en som gäller från en senare dag."
+    http = 409
+
+
+class SubscriptionConflict(BadRequest):
+    """{customer} pays by {plan} already. Stop that first: `ombud billing stop --customer {customer}`."""
+
+    code = "subscription_conflict"
+    sv = "{customer} betalar redan enligt {plan}. Avsluta det först: `ombud billing stop --customer {customer}`."
+    http = 409
+
+
+class PeriodNotEnded(BadRequest):
+    """{period} has not ended. It can be locked from {first_day}."""
+
+    code = "period_not_ended"
+    sv = "{period} är inte slut. Månaden går att låsa från {first_day}."
+    http = 409
+
+
+class PeriodLocked(BadRequest):
+    """{period} is locked since {at}. What is locked is never changed: credit it, or let the difference come with the next month."""
+
+    code = "period_locked"
+    sv = "{period} är låst sedan {at}. Det som är låst ändras aldrig: kreditera, eller låt skillnaden komma med nästa månad."
+    http = 409
+
+
+class PeriodNotLocked(BadRequest):
+    """{period} is not locked, so there is nothing to hand on yet. Lock it first: `ombud billing lock --period {period}`."""
+
+    code = "period_not_locked"
+    sv = "{period} är inte låst, så det finns inget att lämna vidare än. Lås månaden först: `ombud billing lock --period {period}`."
+    http = 409
+
+
+class LaterPeriodLocked(BadRequest):
+    """{later} is locked already, so {period} is closed. What is missing of it comes as an adjustment with the next month."""
+
+    code = "later_period_locked"
+    sv = "{later} är redan låst, så {period} är avslutad. Det som saknas kommer som en justering med nästa månad."
+    http = 409
+
+
+class EarlierPeriodOpen(BadRequest):
+    """{earlier} is to be billed too and is not locked. Months are locked in order: lock {earlier} first."""
+
+    code = "earlier_period_open"
+    sv = "{earlier} ska också faktureras och är inte låst. Månader låses i ordning: lås {earlier} först."
+    http = 409
+
+
+class NotPreviewed(BadRequest):
+    """{period} has no preview. Make one and look at it first: `ombud billing preview --period {period}`."""
+
+    code = "not_previewed"
+    sv = "{period} har ingen förhandsgranskning. Gör en och titta på den först: `ombud billing preview --period {period}`."
+    http = 409
+
+
+class PreviewDiffers(BadRequest):
+    """{period} is not what was previewed any more: {differences}. Nothing was locked. Preview it again, look, and lock that."""
+
+    code = "preview_differs"
+    sv = "{period} är inte längre det som förhandsgranskades: {differences}. Inget har låsts. Förhandsgranska igen, titta, och lås det."
+    http = 409
+
+
+class PreviewHasFaults(BadRequest):
+    """{period} has {count} faults that must be mended before it is locked, or locked all the same with a reason: {faults}"""
+
+    code = "preview_has_faults"
+    sv = "{period} har {count} fel som måste rättas innan månaden låses, eller låsas ändå med ett skäl: {faults}"
+    http = 409
+
+
+class CreditTooLarge(BadRequest):
+    """{asked} cannot be credited on line {line} of {number}: {left} is left of it."""
+
+    code = "credit_too_large"
+    sv = "{asked} går inte att kreditera på rad {line} i {number}: {left} är kvar av den."
+    http = 409
+
+
+class NothingToCredit(BadRequest):
+    """All of {number} is credited already, or it is a credit itself."""
+
+    code = "nothing_to_credit"
+    sv = "Hela {number} är redan krediterad, eller så är den själv en kredit."
+    http = 409
+
+
+class BadCount(BadRequest):
+    """{file}, line {line}: {reason}. Nothing was taken in."""
+
+    code = "bad_count"
+    sv = "{file}, rad {line}: {reason}. Inget har lästs in."
+
+
 # --- TryLater ------------------------------------------------------------------------------------------------------
 
 
@@ -361,6 +715,15 @@ class TooSlow(TryLater):
     smtp = (421, "4.4.2")
 
 
+class TooSoon(TryLater):
+    """{domain} was looked at just now; ask again in {seconds} s. We look by ourselves too."""
+
+    code = "too_soon"
+    sv = "{domain} kontrollerades nyss; försök igen om {seconds} s. Vi tittar också av oss själva."
+    http = 429
+    smtp = (450, "4.7.1")
+
+
 class DiskFull(TryLater):
     """The disk is full; nothing was accepted."""
 
@@ -405,6 +768,13 @@ class Misconfigured(OmbudError):
     retryable = False
 
 
+class SellerMissing(Misconfigured):
+    """The vendor's own data for invoices is missing: {missing}. Write it under [vendor.invoice] in ombud.toml and run `ombud apply`."""
+
+    code = "seller_missing"
+    sv = "Leverantörens egna uppgifter för fakturor saknas: {missing}. Skriv dem under [vendor.invoice] i ombud.toml och kör `ombud apply`."
+
+
 class UnsafeDatabase(Misconfigured):
     """The database would lose accepted mail in a power cut: {reason}."""
 
@@ -417,6 +787,120 @@ class NoInstallation(Misconfigured):
 
     code = "no_installation"
     sv = "Det finns ingen installation i {directory}. Ange en med --dir eller OMBUD_DIR, eller skapa en med `ombud apply`."
+
+
+# --- applying campaigns ---
+
+
+class EditNeedsYes(Misconfigured):
+    """{dangers}. Nothing was changed. Look at it with --dry-run; if that is what you want, apply it with --yes."""
+
+    code = "edit_needs_yes"
+    sv = "{dangers}. Inget har ändrats. Titta på det med --dry-run; om det är så det ska vara, kör med --yes."
+
+
+# --- exports ---
+
+
+class NothingToExport(NotFound):
+    """Nobody was invoiced for {period}, so there is nothing to export."""
+
+    code = "nothing_to_export"
+    sv = "Ingen fakturerades för {period}, så det finns inget att exportera."
+
+
+class InvoicesIncomplete(BadRequest):
+    """{count} of the invoices of {period} cannot be exported as {format}, and nothing was written. {en}"""
+
+    code = "invoices_incomplete"
+    sv = "{count} av fakturorna för {period} går inte att exportera som {format}, och inget har skrivits. {sv}"
+    http = 409
+
+
+class ExportOverlaps(BadRequest):
+    """Someone else is exporting {period} as {format} at this moment. Wait for that run, and export again what it did not take."""
+
+    code = "export_overlaps"
+    sv = "Någon annan exporterar {period} som {format} just nu. Vänta på den körningen, och exportera sedan det som den inte tog."
+    http = 409
+
+
+class ExportDiffers(BadRequest):
+    """Run {run} would not come out as it did then ({file}): the accounts or the program have changed since. Keep the files of then, or export {period} with --anew."""
+
+    code = "export_differs"
+    sv = "Körning {run} skulle inte bli som den blev då ({file}): kontona eller programmet har ändrats. Behåll filerna från då, eller exportera {period} med --anew."
+    http = 409
+
+
+class ExportFileTaken(BadRequest):
+    """{file} is there already with another content, and was left alone. Export into an empty directory."""
+
+    code = "export_file_taken"
+    sv = "{file} finns redan med ett annat innehåll och har lämnats i fred. Exportera till en tom katalog."
+    http = 409
+
+
+class ExportUnsound(OmbudError):
+    """The finished file {file} does not hold what it should, and nothing was written: {reason}. This is a fault in Ombud; report it."""
+
+    code = "export_unsound"
+    sv = "Den färdiga filen {file} stämmer inte, och inget har skrivits: {reason}. Det är ett fel i Ombud; anmäl det."
+
+
+class PdfNotInstalled(Misconfigured):
+    """PDF needs the extra `pdf`, which is not installed. Install it with `pip install 'ombud[pdf]'`, or choose another format."""
+
+    code = "pdf_not_installed"
+    sv = "PDF kräver tillägget `pdf`, som inte är installerat. Installera det med `pip install 'ombud[pdf]'`, eller välj ett annat format."
+
+
+# --- keys, proofs and the supplier's page ---
+
+
+class SelectorTaken(BadRequest):
+    """{domain} has a key under the selector {selector} already. Take another selector."""
+
+    code = "selector_taken"
+    sv = "{domain} har redan en nyckel med selektorn {selector}. Välj en annan selektor."
+    http = 409
+
+
+class RotationUnderWay(BadRequest):
+    """The keys of {domain} are being changed already; the old one is kept until {until}, for mail that is on its way. Ask again then."""
+
+    code = "rotation_under_way"
+    sv = "Nycklarna för {domain} håller redan på att bytas; den gamla finns kvar till {until}, för mejl som är på väg. Försök igen då."
+    http = 409
+
+
+class DomainNotProved(BadRequest):
+    """{domain} belongs to no customer here. Add it first: `ombud domains add {domain}`."""
+
+    code = "domain_not_proved"
+    sv = "{domain} hör inte till någon kund här. Lägg till den först: `ombud domains add {domain}`."
+    http = 404
+
+
+class NoProbeMailbox(Misconfigured):
+    """There is no mailbox to send probe messages to. Name it in the setting `proof.mailbox`."""
+
+    code = "no_probe_mailbox"
+    sv = "Det finns ingen brevlåda att skicka provmejl till. Ange den i inställningen `proof.mailbox`."
+
+
+class NoVendorZone(Misconfigured):
+    """This needs a zone of your own that customers' domains point into. Name it in the setting `dns.vendor_zone`."""
+
+    code = "no_vendor_zone"
+    sv = "Detta kräver en egen zon som kundernas domäner pekar in i. Ange den i inställningen `dns.vendor_zone`."
+
+
+class ZoneNotTaken(Misconfigured):
+    """The server of {zone} did not take the records: {reason}. Check `dns.update_server` and the TSIG key."""
+
+    code = "zone_not_taken"
+    sv = "Servern för {zone} tog inte emot posterna: {reason}. Kontrollera `dns.update_server` och TSIG-nyckeln."
 
 
 def every_error() -> list[type[OmbudError]]:

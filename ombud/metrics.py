@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ombud import __version__, queue
 from ombud.db import Database, GroupCommit
 from ombud.db.snapshot import Snapshot
-from ombud.delivery import Delivery
+from ombud.delivery import Delivery, Following
 from ombud.queue import State
 from ombud.routing import Facts
 from ombud.smtp import SubmissionDoor
@@ -46,6 +46,8 @@ class Measured(Protocol):
     def group(self) -> GroupCommit: ...
     @property
     def delivery(self) -> Delivery: ...
+    @property
+    def following(self) -> Following: ...
     @property
     def facts(self) -> Snapshot[Facts]: ...
 
@@ -154,6 +156,17 @@ def _queued(sources: _Sources) -> Samples:
     return [((state,), counts.get(state, 0)) for state in State if not state.final] if counts is not None else ()
 
 
+def _held(sources: _Sources) -> Samples:
+    by_reason = Counter[str]()
+    for one in sources.service.following.held:
+        by_reason[one.reason] += one.recipients
+    return [((reason,), number) for reason, number in sorted(by_reason.items())]
+
+
+def _warned(sources: _Sources) -> Samples:
+    return [((warning,), number) for warning, number in sorted(sources.service.submissions.warned.items())]
+
+
 def _route_in_flight(sources: _Sources) -> Samples:
     return [((outlet.route.slug,), outlet.in_flight) for outlet in sources.service.delivery.outlets]
 
@@ -176,9 +189,11 @@ METRICS = (
     Metric("ombud_smtp_bytes", "Bytes received at the submission ports.", _one(lambda s: s.smtp.bytes)),
     Metric("ombud_smtp_messages", "Messages at the submission ports, by how they were answered (2yz, 4yz, 5yz).", _answers, ("answer",)),
     Metric("ombud_accepted_recipients", "Recipients accepted, by every door.", _one(lambda s: s.submissions.accepted)),
+    Metric("ombud_warned_recipients", "Of these, recipients accepted in spite of a warning, such as gmail_at_risk.", _warned, ("warning",)),
     Metric("ombud_refused_messages", "Messages that were not accepted, by every door, by error code.", _refusals, ("code",)),
     # kept
     Metric("ombud_queue_recipients", f"Recipients in the queue by state, counted at most every {COUNT_EVERY:.0f} s. All processes of one database tell the same.", _queued, ("state",), gauge=True),
+    Metric("ombud_held_recipients", "Recipients held now, by reason. All processes of one database tell the same.", _held, ("reason",), gauge=True),
     Metric("ombud_commits", "Transactions committed by group commit.", _one(lambda s: s.group.commits)),
     Metric("ombud_committed_pieces", "Pieces of work in these; by commits it is how well they group.", _one(lambda s: s.group.pieces)),
     # out

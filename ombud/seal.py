@@ -1,7 +1,9 @@
-"""Sealing: what is secret in the database (DKIM keys, passwords of routes) lies there encrypted, bound to its row."""
+"""Sealing: what is secret in the database (DKIM keys, passwords of routes) lies there encrypted, bound to its row; and signing
+what only this installation can have said (personal links)."""
 
 from __future__ import annotations
 
+import hmac
 import os
 import secrets
 import stat
@@ -18,6 +20,7 @@ KEY_BYTES = 32  # AES-256
 NONCE_BYTES = 12  # NIST SP 800-38D 5.2.1.1; random, so one key is good for some 2**32 seals (8.3)
 ID_BYTES = 8
 TAG_BYTES = 16
+LEAST_MAC = 16  # NIST SP 800-107 5.3.3: 128 bits and nobody guesses one
 
 
 class Seal:
@@ -32,6 +35,8 @@ class Seal:
             raise Misconfigured(reason=f"a master key must be {KEY_BYTES} bytes")
         self._current = _key_id(master_key)
         self._ciphers = {_key_id(key): AESGCM(key) for key in (master_key, *retired)}
+        # Not the master keys themselves: a key has one use (NIST SP 800-57 part 1, 5.2).
+        self._signers = [_mac(key, b"ombud signing") for key in (master_key, *retired)]
 
     def seal(self, plain: bytes, about: str) -> bytes:
         """Encrypt. `about` names the place it is for (`domains/17/dkim`), and must be said again to open it."""
@@ -48,6 +53,19 @@ class Seal:
             return cipher.decrypt(nonce, ciphertext, about.encode())
         except InvalidTag as error:
             raise Misconfigured(reason=f"the secret of {about} has been changed, or belongs to another row") from error
+
+    def sign(self, data: bytes, purpose: str) -> bytes:
+        """A MAC (HMAC-SHA-256, 32 bytes) of the data, under a key of this purpose's own."""
+        return _mac(_mac(self._signers[0], purpose.encode()), data)
+
+    def signed(self, data: bytes, purpose: str, mac: bytes) -> bool:
+        """Whether `sign` made this MAC, with the master key or a retired one. `mac` may be cut to its first 16 bytes or more."""
+        if len(mac) < LEAST_MAC:
+            return False
+        fits = False
+        for signer in self._signers:  # all of them: the time must not tell which it was
+            fits |= hmac.compare_digest(_mac(_mac(signer, purpose.encode()), data)[: len(mac)], mac)
+        return fits
 
 
 def load_or_make(path: Path) -> Seal:
@@ -72,6 +90,10 @@ def load_or_make(path: Path) -> Seal:
 
 def _key_id(key: bytes) -> bytes:
     return sha256(b"ombud master key id" + key).digest()[:ID_BYTES]
+
+
+def _mac(key: bytes, data: bytes) -> bytes:
+    return hmac.digest(key, data, "sha256")
 
 
 def _make(path: Path) -> None:

@@ -7,27 +7,43 @@ import fcntl
 import gc
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from ombud import maillog, metrics, queue
 from ombud.accounts import Sender, load_directory
+from ombud.campaigns.answering import learn_case_number
+from ombud.campaigns.brownouts import tell_what_it_did
+from ombud.campaigns.correspondence import due_letters
+from ombud.campaigns.jobs import CampaignJobs
+from ombud.campaigns.mailing import letter_writer
+from ombud.choices import load_choices
 from ombud.clock import Clock
 from ombud.db import GroupCommit, Transaction
 from ombud.db.listen import Listener
 from ombud.db.snapshot import Snapshot
-from ombud.delivery import Delivery
+from ombud.delivery import Delivery, Following
+from ombud.delivery.prover import Prover
 from ombud.delivery.schedule import AFTER_UNKNOWN
 from ombud.dns import Resolver
-from ombud.domains import load_key_ring, load_ownership
-from ombud.errors import Misconfigured, TryLater
+from ombud.domains import Rotation, load_key_ring, load_ownership
+from ombud.domains.volume import note_bulk_senders
+from ombud.domains.watching import Watching
+from ombud.errors import Misconfigured, Refused, TryLater
 from ombud.installation import Installation
 from ombud.mail.address import Address
+from ombud.mail.dkim import SigningKey
+from ombud.needs import Needs, keyless_names, needs_by_name, unproven
+from ombud.notices.letters import Letter, follow_letters, put_letters
+from ombud.notices.outbox import Notice
+from ombud.notices.posting import Poster
+from ombud.notices.telling import Teller
 from ombud.providers import make_provider
 from ombud.providers.provider import Provider, Surroundings
 from ombud.routing import Route, load_facts, route_secret
@@ -40,7 +56,20 @@ log = structlog.get_logger("ombud.service")
 
 BEATS_A_LEASE = 4  # so that three may be missed before a lease is lost
 RECOVER_EVERY = 5.0
+#: What is held is released so soon after its way opens.
+FOLLOW_EVERY = 5.0
+CAMPAIGNS_EVERY = 60.0
+WATCH_EVERY = 20.0
+COUNT_EVERY = 20.0
+#: Domains whose records are due to be looked at are looked for so often.
+LOOK_EVERY = 1.0
+#: Steps of key rotation are taken so often, and the probe mailbox looked into.
+ROTATE_EVERY, READ_PROBES_EVERY = 60.0, 30.0
+PROOFS_AT_A_TIME = 10
 FORGET_EVERY = 3600.0
+#: Letters that are due are looked for so often, and those on their way followed.
+WRITE_EVERY, LETTERS_FOLLOWED_EVERY = 60.0, 5.0
+LETTERS_A_COMMIT = 100
 #: Open files beside the SMTP door's connections: HTTP, next hops, the database.
 OTHER_FILES = 3000
 
@@ -58,11 +87,13 @@ class Service:
         self.directory = Snapshot(load_directory)
         self.ownership = Snapshot(load_ownership)
         self.facts = Snapshot(load_facts)
-        self.ring = Snapshot(lambda tx: load_key_ring(tx, installation.seal))
-        self._resolver = Resolver(self.settings.delivery.dns_servers)
+        opened: dict[int, SigningKey] = {}
+        self.ring = Snapshot(lambda tx: load_key_ring(tx, installation.seal, opened))
+        self._resolver = Resolver(self.settings.delivery.dns_servers, authority_port=self.settings.dns.authority_port)
         self.delivery = Delivery(
-            self.settings, self.database, self.group, self.clock, self.facts, self.ownership, self.ring, self._provider
-        )
+            self.settings, self.database, self.group, self.clock, self.facts, self.ownership, self.ring, self.directory,
+            self._provider,
+        )  # fmt: skip
         self.submissions = Submissions(
             self.settings,
             self.database,
@@ -73,6 +104,18 @@ class Service:
             self.facts,
             self.delivery.wake,
         )
+        self.following = Following(
+            self.settings, self.database, self.group, self.clock, self.facts, self.delivery.wake
+        )
+        self.teller = self._teller()
+        self.watching = Watching(self.database.reading, self._in_group, self._resolver, self._needs)
+        self.rotation = Rotation.of(
+            self.settings.dns, installation.seal, self._resolver, self.database.reading, self._in_group
+        )
+        self.prover = Prover(
+            self.settings.proof, self.database.reading, self._in_group, self.clock, self._resolver.ask, self._provider,
+            self.settings.service.name,
+        )  # fmt: skip
         self.smtp = SubmissionDoor[Sender](
             self.settings.smtp,
             self.settings.service.name,
@@ -81,6 +124,7 @@ class Service:
             submit=self._submit,
         )
         self.http = HttpDoor(self.settings.http, create_app(self._web()))
+        self.campaigns = CampaignJobs(self.settings, self.database, self.group, self.clock, installation.seal)
         self._tasks: list[asyncio.Task[None]] = []
         self._listener: Listener | None = None
         self._last_refresh = 0.0
@@ -107,9 +151,27 @@ class Service:
         self._spawn(self._every(self.settings.delivery.lease_seconds / BEATS_A_LEASE, self._beat))
         self._spawn(self._every(RECOVER_EVERY, self._recover))
         self._spawn(self._every(FORGET_EVERY, self._forget))
+        self._spawn(self._every(FOLLOW_EVERY, self.following.look))
+        self._spawn(self._every(WATCH_EVERY, self.following.watch_switches))
+        self._spawn(self._every(COUNT_EVERY, self.submissions.counting.flush))
+        self._spawn(self._every(CAMPAIGNS_EVERY, self.campaigns.go_live))
+        self._spawn(self._every(CAMPAIGNS_EVERY, self.campaigns.tell_of_brownouts))
+        self._spawn(self._every(FORGET_EVERY, self.campaigns.forget))
+        if self.settings.dns.watch:
+            self._spawn(self._every(LOOK_EVERY, self._look_at_domains))
+            self._spawn(self._every(ROTATE_EVERY, self._rotate_keys))
+            self._spawn(self._every(READ_PROBES_EVERY, self._read_probes))
+            self._spawn(self._every(ROTATE_EVERY, self._prove_ready))
+            self._spawn(self._every(ROTATE_EVERY, self._note_bulk_senders))
+        if self.settings.notices.tell:
+            self._spawn(self.teller.run())
+            self._spawn(self._every(LETTERS_FOLLOWED_EVERY, self._follow_letters))
+            self._spawn(self._every(WRITE_EVERY, self._write_letters))
         raise_open_files(self.settings.smtp.max_connections + OTHER_FILES)
         await self.smtp.start()
         await self.http.start()
+        if not self.settings.http.public_url:
+            self.submissions.public_url = f"http://{self.settings.http.host}:{self.http.port}"
         log.info(
             "started",
             database=self.database.version(),
@@ -126,10 +188,27 @@ class Service:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            await self.submissions.counting.flush()
+        except TryLater as error:
+            log.warning("refusals_not_counted", error=error.code)
         if self._listener:
             await asyncio.to_thread(self._listener.stop)
         await asyncio.to_thread(self.group.stop)
         log.info("stopped")
+
+    async def catch_up(self) -> None:
+        """Do at once what the jobs do every so often: for whoever has turned the clock, and will not wait."""
+        await self._look_around()
+        await self.campaigns.go_live()
+        await self._look_around()
+        await self.following.look(at_once=True)
+        await self.following.watch_switches()
+        await self.campaigns.tell_of_brownouts()
+        if self.settings.notices.tell:
+            await self._write_letters()
+            await self._follow_letters()
+        self.delivery.wake()
 
     def reload(self) -> None:
         """Read the certificates again (SIGHUP)."""
@@ -160,6 +239,7 @@ class Service:
         return Web(
             submissions=self.submissions, database=self.database, group=self.group, clock=self.clock, facts=self.facts,
             directory=self.directory, settings=self.settings, healthy=self.not_ready, metrics=lambda: metrics.text(self),
+            seal=self.installation.seal,
         )  # fmt: skip
 
     def _tls_files(self) -> tuple[Path, Path]:
@@ -167,6 +247,22 @@ class Service:
         if smtp.certificate and smtp.key:
             return smtp.certificate, smtp.key
         return make_certificate(self.installation.directory, self.settings.service.name)
+
+    # --- what tells ---
+
+    def _teller(self) -> Teller:
+        notices = self.settings.notices
+        poster = Poster(
+            self._resolver.addresses, private=notices.private_addresses, timeout=notices.timeout,
+            ca_file=str(notices.ca_file) if notices.ca_file else None,
+        )  # fmt: skip
+        return Teller(
+            self.database, self.group, self.clock, self.installation.seal, poster, self.submissions, self.settings.service.name,
+            at_once=notices.at_once, learn=self._learn,
+        )  # fmt: skip
+
+    def _learn(self, tx: Transaction, notice: Notice, answer: Mapping[str, Any]) -> None:
+        learn_case_number(tx, notice, answer, self.clock.now())
 
     # --- what delivery is given ---
 
@@ -178,6 +274,52 @@ class Service:
             route.provider, route.settings, secret, around,
             connections=route.limits.connections, delivery=self.settings.delivery,
         )  # fmt: skip
+
+    # --- what watching is given ---
+
+    async def _in_group(self, verb: Callable[..., Any], /, *arguments: Any) -> Any:
+        return await self.group.run(_run_all, (verb, arguments))
+
+    def _needs(self, tx: Transaction, names: Sequence[str], now: datetime) -> Mapping[str, Needs]:
+        return needs_by_name(
+            tx, names, now, ownership=self.ownership.value, facts=self.facts.value, directory=self.directory.value,
+            vendor_zone=self.settings.dns.vendor_zone,
+        )  # fmt: skip
+
+    async def _look_at_domains(self) -> None:
+        await self.watching.round(self.clock.now())
+
+    # --- keys, proofs, counts ---
+
+    async def _rotate_keys(self) -> None:
+        now = self.clock.now()
+        if keyless := await self.database.reading(self._keyless, now):
+            await self.rotation.make_first(keyless, now)
+        await self.rotation.round(now)
+
+    def _keyless(self, tx: Transaction, now: datetime) -> list[str]:
+        return keyless_names(
+            tx, now, ownership=self.ownership.value, facts=self.facts.value, directory=self.directory.value
+        )
+
+    async def _read_probes(self) -> None:
+        await self.prover.read()
+
+    async def _prove_ready(self) -> None:
+        if not (self.settings.proof.mailbox and self.settings.proof.automatic):
+            return
+        for domain, route in (await self.database.reading(self._unproven, self.clock.now()))[:PROOFS_AT_A_TIME]:
+            try:
+                await self.prover.prove(domain, route, self.ownership.value, self.ring.value, "ombud")
+            except (Refused, Misconfigured) as error:  # it is told, and the others go on
+                log.warning("probe_not_sent", domain=domain, route=route.slug, error=error.text())
+
+    def _unproven(self, tx: Transaction, now: datetime) -> list[tuple[str, Route]]:
+        return unproven(tx, now, ownership=self.ownership.value, facts=self.facts.value, directory=self.directory.value)
+
+    async def _note_bulk_senders(self) -> None:
+        for one in await self._in_group(note_bulk_senders, self.clock.now()):
+            log.warning("bulk_sender", organisation=one.organisation, receiver=one.receiver, reason=one.reason)
 
     # --- jobs ---
 
@@ -214,12 +356,26 @@ class Service:
             maillog.recovered(taken)
             self.delivery.wake()
 
+    async def _follow_letters(self) -> None:
+        await self.group.run(_follow_all, self.clock)
+
+    async def _write_letters(self) -> None:
+        """Work out, by reading only, which letters are due; then put them."""
+        due = await self.database.reading(due_letters, self.clock.now())
+        for start in range(0, max(1, len(due)), LETTERS_A_COMMIT):  # mail that comes in does not wait for all of them
+            await self.group.run(_write_all, (due[start : start + LETTERS_A_COMMIT], self.installation))
+        self.teller.wake()
+
     async def _forget(self) -> None:
         await self.group.run(_forget_all, (timedelta(days=self.settings.limits.idempotency_days), self.clock))
 
 
 def _call_on(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
     loop.call_soon_threadsafe(call)
+
+
+def _run_all(tx: Transaction, pieces: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]]) -> list[Any]:
+    return [verb(tx, *arguments) for verb, arguments in pieces]
 
 
 def _beat_all(tx: Transaction, beats: Sequence[tuple[str, int]]) -> list[None]:
@@ -230,6 +386,24 @@ def _beat_all(tx: Transaction, beats: Sequence[tuple[str, int]]) -> list[None]:
 
 def _recover_all(tx: Transaction, pieces: Sequence[tuple[str | None, Clock, timedelta | None]]) -> list[int]:
     return [queue.recover(tx, clock.now(), resend, all_but=alone) for alone, clock, resend in pieces]
+
+
+def _follow_all(tx: Transaction, pieces: Sequence[Clock]) -> list[None]:
+    for clock in pieces:
+        follow_letters(tx, clock.now())
+    return [None] * len(pieces)
+
+
+def _write_all(tx: Transaction, pieces: Sequence[tuple[list[Letter], Installation]]) -> list[int]:
+    written = []
+    for due, installation in pieces:
+        writer, now = letter_writer(tx, installation.seal, installation.settings), installation.clock.now()
+        new = put_letters(tx, writer, due, now)
+        directory, choices = load_directory(tx), load_choices(tx)
+        for campaign in choices.campaigns:
+            new += tell_what_it_did(tx, campaign, directory, writer, now)
+        written.append(len(new))
+    return written
 
 
 def _forget_all(tx: Transaction, pieces: Sequence[tuple[timedelta, Clock]]) -> list[int]:

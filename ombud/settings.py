@@ -133,6 +133,76 @@ class DeliverySettings(Section):
     )
 
 
+class DnsSettings(Section):
+    """[dns]: looking at the customers' domains, the vendor's own zone, and how keys are changed."""
+
+    vendor_zone: str = Field(
+        "",
+        description="A zone of your own, such as `dkim.vendor.se`, that customers' domains point into with two CNAMEs, so that keys "
+        "are changed without them. Empty: customers publish each key themselves.",
+    )
+    update_server: str = Field(
+        "",
+        description="The zone's primary server as `IP` or `IP:PORT`, when it takes dynamic updates (RFC 2136). Empty: load what "
+        "`ombud dns zone` prints.",
+    )
+    update_key: str = Field("", description="The name of the TSIG key that the server knows us by.")
+    update_algorithm: str = Field("hmac-sha256", description="The TSIG key's algorithm.")
+    update_secret: str = Field(
+        "", repr=False, description="The TSIG key's secret in base64; best given as OMBUD_DNS__UPDATE_SECRET."
+    )
+    settle_minutes: float = Field(
+        60, description="A new key takes over no sooner than this after every server of its zone shows it."
+    )
+    hold_days: float = Field(
+        7,
+        description="So long after its last signature a key can still be verified; mail can be on its way for 5 days.",
+    )
+    rotate_days: int = Field(
+        0, description="Change a key in the vendor's zone when it is so old; 0: only when asked to."
+    )
+    connect_template: str = Field(
+        "", description="Our Domain Connect template as `PROVIDER/SERVICE`; empty: nobody is offered to let their host do it."
+    )
+    connect_key: Path | None = Field(None, description="PEM file with the RSA key that signs Domain Connect links.")
+    connect_key_host: str = Field("_dcpubkeyv1", description="The name under which the key's public half is published.")
+    watch: bool = Field(True, description="Whether this process looks at the domains' records. False: another one does.")
+    authority_port: int = Field(
+        53, description="Where the name servers of zones listen; another than 53 only in a sandbox."
+    )
+
+
+class ProofSettings(Section):
+    """[proof]: the mailbox that probe messages are sent to, to see what their receiver says of them."""
+
+    mailbox: str = Field("", description="Its address, at a server that writes Authentication-Results; empty: no proofs.")
+    maildir: Path | None = Field(
+        None, description="The Maildir in which its mail lands. None: pipe each message to `ombud domains prove --read -`."
+    )
+    server: str = Field(
+        "", description="The name under which its server writes Authentication-Results; empty: the topmost field counts."
+    )
+    automatic: bool = Field(
+        True, description="Whether a chosen way that must be proved is proved by itself, once its records are in order."
+    )
+    wait_minutes: float = Field(60, description="A probe message that has not come in so long is taken for lost.")
+
+
+class NoticeSettings(Section):
+    """[notices]: telling other systems, and writing to people."""
+
+    tell: bool = Field(True, description="Whether this process tells. False: what is to be told waits for another.")
+    private_addresses: bool = Field(
+        False,
+        description="Whether webhooks may be posted to the vendor's own network, and without TLS. Else: https on the open Internet only.",
+    )
+    timeout: float = Field(15.0, description="Seconds that the receiver of a webhook may take to answer.")
+    at_once: int = Field(5, description="Posts to one webhook at a time; a slow receiver delays only its own.")
+    ca_file: Path | None = Field(
+        None, description="PEM file with the authorities trusted for webhooks; None: the system's."
+    )
+
+
 class LimitSettings(Section):
     """[limits]: what one customer may do."""
 
@@ -140,6 +210,30 @@ class LimitSettings(Section):
         100_000, description="Submissions a minute of one customer; above it 450 4.7.1 / 429."
     )
     idempotency_days: int = Field(7, description="How long an Idempotency-Key is remembered.")
+
+
+class ServiceCentreSettings(Section):
+    """[service_centre]: where each choice becomes a case, beside Ombud's own register."""
+
+    webhook: str = Field(
+        "",
+        description="The slug of the webhook that is told of every choice; its secret also signs what the service centre "
+        "tells us at `/v1/hooks/cases`. Empty: none.",
+    )
+    mail: str = Field("", description="The address that gets a mail about every choice; empty: none.")
+
+
+class BookkeepingSettings(Section):
+    """[bookkeeping]: the accounts that invoices are booked on (SIE); the defaults are those of the BAS plan."""
+
+    series: str = Field("F", pattern=r"^[A-Za-z0-9]{1,8}$", description="The voucher series.")
+    receivable: int = Field(1510, ge=1000, le=9999, description="What the customers owe.")
+    sales: int = Field(3041, ge=1000, le=9999, description="Sales with Swedish VAT.")
+    sales_eu: int = Field(3308, ge=1000, le=9999, description="Sales to businesses in other EU countries (reverse charge).")
+    sales_exempt: int = Field(3044, ge=1000, le=9999, description="Sales without VAT.")
+    vat_25: int = Field(2611, ge=1000, le=9999, description="Output VAT, 25 %.")
+    vat_12: int = Field(2621, ge=1000, le=9999, description="Output VAT, 12 %.")
+    vat_6: int = Field(2631, ge=1000, le=9999, description="Output VAT, 6 %.")
 
 
 class LogSettings(Section):
@@ -162,7 +256,12 @@ class Settings(BaseSettings):
     smtp: SmtpSettings = SmtpSettings()
     http: HttpSettings = HttpSettings()
     delivery: DeliverySettings = DeliverySettings()
+    dns: DnsSettings = DnsSettings()
+    proof: ProofSettings = ProofSettings()
+    notices: NoticeSettings = NoticeSettings()
     limits: LimitSettings = LimitSettings()
+    service_centre: ServiceCentreSettings = ServiceCentreSettings()
+    bookkeeping: BookkeepingSettings = BookkeepingSettings()
     log: LogSettings = LogSettings()
 
     @classmethod

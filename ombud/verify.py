@@ -7,13 +7,15 @@ rows which break it, written from what must hold and not from how the verbs keep
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
+    Integer,
     Select,
     Subquery,
     Text,
@@ -26,14 +28,25 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    type_coerce,
+    union,
     union_all,
 )
 from sqlalchemy import func as sql
 
 from ombud.accounts.credentials import credential_table
+from ombud.accounts.links import link_table
+from ombud.accounts.people import person_table
+from ombud.campaigns.cases import case_table
+from ombud.choices.choosing import choice_table
+from ombud.choices.extending import extension_table
 from ombud.clock import STOCKHOLM
 from ombud.db import Transaction
 from ombud.db.snapshot import revision_table
+from ombud.domains.keys import KeyState, signing_key_table
+from ombud.notices.letters import letter_table
+from ombud.notices.outbox import State as NoticeState
+from ombud.notices.outbox import notice_table
 from ombud.providers.provider import Result
 from ombud.queue import EVENTS, TABLE, State, Stream, lane_of
 from ombud.queue.tables import (
@@ -42,12 +55,13 @@ from ombud.queue.tables import (
     body_table,
     event_table,
     fence_table,
+    hold_table,
     message_table,
     recipient_table,
     worker_table,
 )
 from ombud.routing.routes import assignment_table, route_table
-from ombud.usage import usage_table
+from ombud.usage import Counted, tally_table, usage_table
 
 #: So many of the rows that break a rule are named.
 EXAMPLES = 5
@@ -100,7 +114,7 @@ def _ask(tx: Transaction, code: str, find: Find) -> Violation | None:
 
 
 _m, _b, _r, _a, _e = message_table.c, body_table.c, recipient_table.c, attempt_table.c, event_table.c
-_u, _w, _route = usage_table.c, worker_table.c, route_table.c
+_u, _t, _w, _route, _hold = usage_table.c, tally_table.c, worker_table.c, route_table.c, hold_table.c
 _RECIPIENT = (_r.message_id + "-" + cast(_r.n, Text)).label("name")
 _QUEUED = (State.WAITING, State.DEFERRED)  # these must be due
 _MAY_BE_DUE = (*_QUEUED, State.UNKNOWN)
@@ -169,6 +183,20 @@ def counter_wrong(tx: Transaction) -> Select[Any]:
     ]
     rows = union_all(*counters).subquery()
     return select(rows.c.name).where(rows.c.rows != 1)
+
+
+@rule
+def hold_differs(tx: Transaction) -> Select[Any]:
+    """A recipient is held and nothing says since when and why, or something says so and it is not held."""
+    open_hold = exists().where(_hold.recipient_id == _r.id, _hold.ended_at.is_(None))
+    return _recipients((_r.state == State.HELD) != open_hold)
+
+
+@rule
+def hold_unended(tx: Transaction) -> Select[Any]:
+    """A hold has an end without what ended it, or ended before it began."""
+    half = _hold.ended_at.is_(None) != _hold.ended_as.is_(None)
+    return select(_named("hold", _hold.id)).where(or_(half, _hold.ended_at < _hold.held_at))
 
 
 # --- who and which way ---------------------------------------------------------------------------------------------
@@ -360,6 +388,145 @@ def usage_period_differs(tx: Transaction) -> Select[Any]:
     return select(_named("usage of recipient", _u.recipient_id)).where(not_(or_(false(), *right)))
 
 
+@rule
+def tally_differs(tx: Transaction) -> Select[Any]:
+    """A day's count of what was handed over is not the number of metered recipients."""
+    metered_day = ((_u.handed_over_at + _ahead_of_utc(tx)) // literal(_DAY, BigInteger)).label("day")
+    what = case((_u.billable, Counted.BILLABLE), else_=Counted.FREE).label("what")
+    metered = select(metered_day, _u.customer_id, _u.product_id, _u.route_id, what, literal(1).label("number"))
+    tallied = select(
+        type_coerce(_t.day, Integer).label("day"),
+        _t.customer_id,
+        _t.product_id,
+        _t.route_id,
+        _t.what,
+        (-_t.number).label("number"),
+    )
+    both = union_all(metered, tallied.where(_t.what.in_((Counted.BILLABLE, Counted.FREE)))).subquery().c
+    # The rows of the meter may have been forgotten, whole days of a customer at a time; the counts stay.
+    first = select(_u.customer_id, sql.min(metered_day).label("day")).group_by(_u.customer_id).subquery().c
+    name = literal("customer ") + cast(both.customer_id, Text) + " on " + _date(tx, both.day) + ", " + both.what
+    return (
+        select(name.label("name"))
+        .where(first.customer_id == both.customer_id, both.day >= first.day)
+        .group_by(both.day, both.customer_id, both.product_id, both.route_id, both.what)
+        .having(sql.sum(both.number) != 0)
+    )
+
+
+# --- choices -------------------------------------------------------------------------------------------------------
+
+_choice, _extension, _person, _case = choice_table.c, extension_table.c, person_table.c, case_table.c
+
+
+@rule
+def choice_missing(tx: Transaction) -> Select[Any]:
+    """The choices of a customer in a campaign are not numbered 1, 2, 3: a part of their history is gone."""
+    chain = (
+        select(_choice.customer_id, sql.max(_choice.number).label("last"), sql.count().label("links"))
+        .group_by(_choice.campaign_id, _choice.customer_id)
+        .subquery()
+    )
+    return select(_named("customer", chain.c.customer_id)).where(chain.c.last != chain.c.links)
+
+
+@rule
+def choice_by_a_stranger(tx: Transaction) -> Select[Any]:
+    """A choice was made by a person of another customer, or by nobody."""
+    strange = or_(
+        _choice.by == "",
+        _person.customer_id != _choice.customer_id,
+        _choice.by_operator == _choice.person_id.is_not(None),
+    )
+    joined = choice_table.outerjoin(person_table, _person.id == _choice.person_id)
+    return select(_named("choice", _choice.id)).select_from(joined).where(strange)
+
+
+@rule
+def case_missing(tx: Transaction) -> Select[Any]:
+    """A customer has chosen in a campaign and has no case there."""
+    its_own = exists().where(_case.campaign_id == _choice.campaign_id, _case.customer_id == _choice.customer_id)
+    return select(_named("customer", _choice.customer_id)).where(not_(its_own)).distinct()
+
+
+@rule
+def case_differs(tx: Transaction) -> Select[Any]:
+    """A case says another alternative than what was chosen last, or nothing was ever chosen."""
+    chain = select(_choice.campaign_id, _choice.customer_id, sql.max(_choice.number).label("last"))
+    last = chain.group_by(_choice.campaign_id, _choice.customer_id).subquery().c
+    newest = exists().where(
+        _choice.campaign_id == _case.campaign_id, _choice.customer_id == _case.customer_id,
+        _choice.campaign_id == last.campaign_id, _choice.customer_id == last.customer_id, _choice.number == last.last,
+        sql.coalesce(_choice.alternative, "") == _case.alternative,
+    )  # fmt: skip
+    return select(_named("case", _case.reference)).where(not_(newest))
+
+
+@rule
+def extension_by_one(tx: Transaction) -> Select[Any]:
+    """An extension was approved by the one who asked for it, or by nobody."""
+    alone = or_(_extension.approved_by == "", sql.lower(_extension.approved_by) == sql.lower(_extension.asked_by))
+    return select(_named("extension", _extension.id)).where(_extension.approved_at.is_not(None), alone)
+
+
+# --- what is told --------------------------------------------------------------------------------------------------
+
+_notice, _letter, _link = notice_table.c, letter_table.c, link_table.c
+
+
+@rule
+def notice_adrift(tx: Transaction) -> Select[Any]:
+    """A notice waits and is never due, or it is settled and yet due."""
+    waiting = _notice.state == NoticeState.WAITING
+    return select(_named("notice", _notice.ref)).where(waiting != _notice.due_at.is_not(None))
+
+
+@rule
+def letter_unsent(tx: Transaction) -> Select[Any]:
+    """A letter has no notice, or its notice is told and the letter names no message that there is."""
+    kept = or_(
+        _letter.message_id.is_(None) & (_notice.state != NoticeState.TOLD),
+        exists().where(_m.id == _letter.message_id),
+    )
+    joined = letter_table.outerjoin(notice_table, _notice.ref == _letter.notice_ref)
+    broken = or_(_notice.id.is_(None), not_(kept))
+    return select(_named("letter", _letter.key)).select_from(joined).where(broken)
+
+
+@rule
+def link_of_a_stranger(tx: Transaction) -> Select[Any]:
+    """A personal link opens one customer's page for a person of another."""
+    joined = link_table.join(person_table, _person.id == _link.person_id)
+    return select(_named("link", _link.id)).select_from(joined).where(_person.customer_id != _link.customer_id)
+
+
+# --- keys ----------------------------------------------------------------------------------------------------------
+
+_key = signing_key_table.c
+
+
+@rule
+def keys_doubled(tx: Transaction) -> Select[Any]:
+    """Two keys of a domain sign by the same algorithm, or two keys that are not revoked have one selector."""
+    live = _key.state != KeyState.REVOKED
+    at_a_time = (
+        select(_key.domain)
+        .where(_key.state == KeyState.ACTIVE)
+        .group_by(_key.domain, _key.algorithm)
+        .having(sql.count() > 1)
+    )
+    one_name = select(_key.domain).where(live).group_by(_key.domain, _key.selector).having(sql.count() > 1)
+    both = union(at_a_time, one_name).subquery()
+    return select(_named("domain", both.c.domain))
+
+
+@rule
+def key_half_there(tx: Transaction) -> Select[Any]:
+    """A key that is not revoked has lost its private half, or a revoked one still has it."""
+    gone = sql.length(_key.sealed_private) == 0
+    return select(_named("key", _key.id)).where(gone != (_key.state == KeyState.REVOKED))
+
+
 # --- what the rules are made with ----------------------------------------------------------------------------------
 
 
@@ -409,3 +576,40 @@ def _month(period: str) -> tuple[datetime, datetime] | None:
     year, month = int(found[1]), int(found[2])
     after = (year + 1, 1) if month == 12 else (year, month + 1)
     return datetime(year, month, 1, tzinfo=STOCKHOLM), datetime(*after, 1, tzinfo=STOCKHOLM)
+
+
+_DAY, _HOUR = timedelta(days=1) // timedelta(microseconds=1), timedelta(hours=1)
+
+
+def _ahead_of_utc(tx: Transaction) -> ColumnElement[int]:
+    """How far Stockholm is ahead of UTC, in microseconds, when a recipient was handed over."""
+    span: Any = tx.execute(select(sql.min(_u.handed_over_at), sql.max(_u.handed_over_at))).one()
+    first, last = span
+    changes = list(_changes_of_offset(first, last)) if first else []
+    last_ahead = _offset(last) if last else 0
+    return (
+        case(*((_u.handed_over_at < at, ahead) for at, ahead in changes), else_=last_ahead)
+        if changes
+        else literal(last_ahead, BigInteger)
+    )
+
+
+def _changes_of_offset(first: datetime, last: datetime) -> Iterator[tuple[datetime, int]]:
+    """Each moment from `first` to `last` at which the clocks of Stockholm are put on or back, and the offset before it."""
+    moment = first.replace(minute=0, second=0, microsecond=0)  # they are at whole hours
+    while moment < last:
+        after = moment + _HOUR
+        if _offset(after) != _offset(moment):
+            yield after, _offset(moment)
+        moment = after
+
+
+def _offset(moment: datetime) -> int:
+    return (moment.astimezone(STOCKHOLM).utcoffset() or timedelta(0)) // timedelta(microseconds=1)
+
+
+def _date(tx: Transaction, day: ColumnElement[Any]) -> ColumnElement[str]:
+    """Days since 1970 as 2024-05-07."""
+    if tx.postgres:
+        return sql.to_char(literal(date(1970, 1, 1)) + cast(day, Integer), "YYYY-MM-DD")
+    return sql.date(day * 86_400, "unixepoch")

@@ -124,3 +124,19 @@ def test_a_key_file_with_anything_else_in_it_is_refused_without_quoting_it(tmp_p
         load_or_make(path)
     assert "hemligt" not in str(caught.value)
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@given(st.binary(max_size=50), st.text(max_size=10))
+def test_what_was_signed_is_known_again_also_after_the_master_key_was_changed(data: bytes, purpose: str) -> None:
+    mac = Seal(OLD).sign(data, purpose)
+    assert Seal(OLD).signed(data, purpose, mac)
+    assert Seal(NEW, [OLD]).signed(data, purpose, mac)
+    assert Seal(OLD).signed(data, purpose, mac[:16])
+    assert not Seal(NEW).signed(data, purpose, mac)
+    assert not Seal(OLD).signed(data + b"x", purpose, mac)
+    assert not Seal(OLD).signed(data, purpose + "x", mac)
+
+
+def test_a_mac_that_is_too_short_to_trust_is_refused() -> None:
+    assert not Seal(OLD).signed(b"data", "link", b"")
+    assert not Seal(OLD).signed(b"data", "link", Seal(OLD).sign(b"data", "link")[:15])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,28 @@ from sqlalchemy import text
 
 from ombud import queue, usage
 from ombud.accounts import Mode, create_credential, load_directory, put_customer, put_product
-from ombud.clock import month_of
+from ombud.accounts.links import Scope as LinkScope
+from ombud.accounts.people import people_of, put_person
+from ombud.campaigns.choosing import choose
+from ombud.choices import (
+    Alternative,
+    Campaign,
+    ExtensionKind,
+    Kind,
+    Shown,
+    approve_extension,
+    ask_extension,
+    put_campaign,
+)
+from ombud.clock import day_of, month_of
 from ombud.db import Database, Transaction
+from ombud.domains import Timing, keys_of, prove_domain, put_next
+from ombud.domains.rotation import activate, mark_seen, revoke
+from ombud.mail.dkim import new_key
 from ombud.mail.reply import Reply
+from ombud.notices.letters import LinkWish, Writer, put_letters, submitted, to_person
+from ombud.notices.outbox import Kind as NoticeKind
+from ombud.notices.outbox import Told, claim, settle
 from ombud.queue import Attempt, Change, Lease, NewMessage, NewRecipient, State, Stream, What
 from ombud.routing import assign, load_facts, put_route
 from ombud.seal import Seal
@@ -52,6 +71,14 @@ class History:
             self.way, self.test = facts.route("way"), facts.route("test")
             assert self.way
             assign(tx, None, self.hyra.id, self.way.id, NOON)
+            prove_domain(tx, "eken.example", self.eken, "operator", "seen", NOON)
+            for selector in ("om1", "om2"):
+                put_next(tx, seal, new_key("eken.example", selector, "ed25519-sha256"), NOON)
+            for key in keys_of(tx, "eken.example"):
+                mark_seen(tx, key, 300, NOON)
+            for key in keys_of(tx, "eken.example"):
+                activate(tx, key, Timing(), NOON)
+            revoke(tx, keys_of(tx, "eken.example")[0], NOON)
             queue.beat(tx, "w1", 60)
         self.credential = 1
 
@@ -119,8 +146,45 @@ class History:
             assert all(one.now for one in changed)
 
 
+def choose_and_extend(history: History) -> None:
+    """Eken chooses, and chooses anew; an operator chooses for Linden, which gets more time."""
+    names: dict[str, str] = {"sv": "Egen", "en": "Own"}
+    own = Alternative("own", Kind.OWN, "{slug}-egen", (), True, names, names)
+    wanted = Campaign(
+        0, "byte", 0, names, {}, (own,), date(2024, 1, 8), date(2024, 2, 1), date(2024, 5, 31), date(2024, 8, 31)
+    )
+    shown = Shown("Egen server.", "", "sv")
+    with history.database.write() as tx:
+        campaign = put_campaign(tx, wanted, {}, NOON)
+        karin = put_person(tx, history.eken.id, "Karin", "karin@eken.example", NOON, may_choose=True)
+        put_person(tx, history.linden.id, "Lars", "lars@linden.example", NOON, may_choose=True)
+        first = choose(tx, campaign, history.eken, "own", shown, NOON, expected=None, person=karin)
+        choose(tx, campaign, history.eken, "own", shown, NOON, expected=first.choice.id, person=karin)
+        choose(tx, campaign, history.linden, "own", shown, NOON, expected=None, operator="anna", reason="rang")
+        asked = ask_extension(
+            tx, campaign, history.linden, ExtensionKind.EXTENSION, date(2024, 6, 30), NOON, reason_code="other", reason="x", by="anna"
+        )  # fmt: skip
+        approve_extension(tx, campaign, asked, "bo", NOON)
+
+
+def write_to_karin(history: History) -> None:
+    """Two letters: one is on its way as the message `delivered`, one waits."""
+    with history.database.write() as tx:
+        karin = people_of(tx, history.eken.id)[0]
+        writer = Writer(Seal(b"k" * 32), None, "https://ombud.example")
+        values = {"customer": "Eken", "valid_until": "juni"}
+        links = {"choose_url": LinkWish(LinkScope.CHOOSE, "byte")}
+        letters = [to_person(karin, history.eken.id, f"new/{n}", "new_link", values=values, links=links) for n in (1, 2)]
+        put_letters(tx, writer, letters, NOON)
+        first = claim(tx, NoticeKind.MAIL, "", 1)[0]
+        settle(tx, first, Told(True), NOON)
+        submitted(tx, first.ref, "delivered")
+
+
 def live_through_everything(database: Database) -> None:
     history = History(database)
+    choose_and_extend(history)
+    write_to_karin(history)
     for name in ("waiting", "cancelled", "held-by-hand", "released"):
         history.put(name, State.WAITING)
     history.put("held-at-once", State.HELD)
@@ -225,7 +289,32 @@ MAKE_RECIPIENT = (
 )
 MAKE_ATTEMPT = "INSERT INTO attempt SELECT {}, {}, route_id, started_at, ended_at, '{}', code, enhanced, words, remote FROM attempt WHERE recipient_id = {} AND n = 1"
 
+#: Makes the day's counts fit the meter again, for what is to be broken there only.
+TALLY = [
+    "DELETE FROM tally",
+    "INSERT INTO tally SELECT 19850, customer_id, product_id, route_id, CASE WHEN billable THEN 'billable' ELSE 'free' END, 0, count(*) FROM usage GROUP BY 2, 3, 4, 5",
+]
+
 BREAK = [
+    ("keys_doubled", ["UPDATE signing_key SET state = 'active', sealed_private = (SELECT sealed_private FROM signing_key WHERE state = 'active') WHERE state = 'revoked'"]),
+    ("keys_doubled", ["UPDATE signing_key SET selector = 'om2', state = 'next', sealed_private = (SELECT sealed_private FROM signing_key WHERE state = 'active') WHERE state = 'revoked'"]),
+    ("key_half_there", ["UPDATE signing_key SET state = 'retiring' WHERE state = 'revoked'"]),
+    ("key_half_there", ["UPDATE signing_key SET sealed_private = (SELECT sealed_private FROM signing_key WHERE state = 'active') WHERE state = 'revoked'"]),
+    ("choice_missing", ["DELETE FROM choice WHERE number = 1 AND NOT by_operator"]),
+    ("choice_missing", ["UPDATE choice SET number = 3 WHERE number = 2"]),
+    ("choice_by_a_stranger", ["UPDATE choice SET person_id = (SELECT id FROM person WHERE name = 'Lars') WHERE number = 2"]),
+    ("choice_by_a_stranger", ["UPDATE choice SET person_id = NULL WHERE number = 2"]),
+    ("choice_by_a_stranger", ["UPDATE choice SET by = '' WHERE by_operator"]),
+    ("case_missing", ["DELETE FROM case_comment", "DELETE FROM service_case"]),
+    ("case_differs", ["UPDATE service_case SET alternative = 'vipre' WHERE reference LIKE '%/eken'"]),
+    ("extension_by_one", ["UPDATE extension SET approved_by = 'Anna'"]),
+    ("notice_adrift", ["UPDATE notice SET due_at = NULL WHERE state = 'waiting'"]),
+    ("notice_adrift", ["UPDATE notice SET due_at = 5 WHERE state = 'told'"]),
+    ("letter_unsent", ["UPDATE letter SET notice_ref = 'gone' WHERE message_id IS NULL"]),
+    ("letter_unsent", ["UPDATE letter SET message_id = 'gone' WHERE message_id IS NOT NULL"]),
+    ("letter_unsent", ["UPDATE letter SET message_id = NULL"]),
+    ("link_of_a_stranger", ["UPDATE link SET customer_id = (SELECT id FROM customer WHERE slug = 'linden') WHERE scope = 'choose'"]),
+    ("extension_by_one", ["UPDATE extension SET approved_by = ''"]),
     ("state_unknown", ["UPDATE recipient SET state = 'lost', due_at = NULL WHERE message_id = 'waiting'"]),
     ("never_due", ["UPDATE recipient SET due_at = NULL WHERE message_id = 'waiting'"]),
     ("never_due", ["UPDATE recipient SET due_at = NULL WHERE message_id = 'deferred' AND n = 1"]),
@@ -240,6 +329,10 @@ BREAK = [
     ("fence_ahead", ["UPDATE recipient SET fence = 0 WHERE message_id = 'at-the-dot'"]),
     ("counter_wrong", ["DELETE FROM revision"]),
     ("counter_wrong", ["INSERT INTO fence VALUES (2, 0)"]),
+    ("hold_differs", ["UPDATE hold SET ended_at = held_at, ended_as = 'released' WHERE ended_at IS NULL"]),
+    ("hold_differs", [f"INSERT INTO hold (recipient_id, customer_id, product_id, reason, held_at) VALUES ({of('waiting')}, 1, 1, 'x', 5)"]),
+    ("hold_unended", ["UPDATE hold SET ended_as = NULL WHERE ended_at IS NOT NULL"]),
+    ("hold_unended", ["UPDATE hold SET ended_at = held_at - 1 WHERE ended_at IS NOT NULL"]),
     ("customer_differs", ["UPDATE recipient SET customer_id = 2 WHERE message_id = 'waiting'"]),
     ("customer_differs", ["UPDATE event SET customer_id = 2 WHERE message_id = 'waiting'"]),
     ("credential_differs", ["UPDATE credential SET customer_id = 2"]),
@@ -270,14 +363,19 @@ BREAK = [
     ("event_differs", [f"DELETE FROM event WHERE recipient_id = {of('delivered')} AND type = 'delivered'"]),
     ("event_differs", [MAKE_EVENT.format("delivered", of("deferred"), "deferred")]),
     ("event_after_the_end", [MAKE_EVENT.format("delivered", of("delivered"), "delivered")]),
-    ("usage_missing", [f"DELETE FROM usage WHERE recipient_id = {of('delivered')}"]),
-    ("usage_extra", [f"INSERT INTO usage SELECT {of('failed')}, customer_id, product_id, route_id, period, handed_over_at, billable FROM usage WHERE recipient_id = {of('delivered')}"]),
-    ("usage_differs", [f"UPDATE usage SET customer_id = 2 WHERE recipient_id = {of('delivered')}"]),
-    ("usage_differs", [f"UPDATE usage SET product_id = 2 WHERE recipient_id = {of('delivered')}"]),
-    ("usage_differs", [f"UPDATE usage SET route_id = {LINDENS} WHERE recipient_id = {of('delivered')}"]),
-    ("usage_differs", [f"UPDATE usage SET billable = true WHERE recipient_id = {of('test')}"]),
+    ("usage_missing", [f"DELETE FROM usage WHERE recipient_id = {of('delivered')}", *TALLY]),
+    ("usage_extra", [f"INSERT INTO usage SELECT {of('failed')}, customer_id, product_id, route_id, period, handed_over_at, billable FROM usage WHERE recipient_id = {of('delivered')}", *TALLY]),
+    ("usage_differs", [f"UPDATE usage SET customer_id = 2 WHERE recipient_id = {of('delivered')}", *TALLY]),
+    ("usage_differs", [f"UPDATE usage SET product_id = 2 WHERE recipient_id = {of('delivered')}", *TALLY]),
+    ("usage_differs", [f"UPDATE usage SET route_id = {LINDENS} WHERE recipient_id = {of('delivered')}", *TALLY]),
+    ("usage_differs", [f"UPDATE usage SET billable = true WHERE recipient_id = {of('test')}", *TALLY]),
     ("usage_period_differs", ["UPDATE usage SET period = '2024-06'"]),
     ("usage_period_differs", ["UPDATE usage SET period = 'May'"]),
+    ("tally_differs", ["UPDATE tally SET number = number + 1 WHERE what = 'billable'"]),
+    ("tally_differs", ["UPDATE tally SET day = day + 1"]),
+    ("tally_differs", ["UPDATE tally SET what = 'free' WHERE what = 'billable'"]),
+    ("tally_differs", ["DELETE FROM tally WHERE what = 'free'"]),
+    ("tally_differs", ["INSERT INTO tally SELECT day + 3, customer_id, product_id, route_id, what, shard, 1 FROM tally WHERE what = 'free'"]),
 ]  # fmt: skip
 
 
@@ -302,6 +400,28 @@ def test_a_violation_says_what_is_wrong_how_often_and_where_by_message_never_by_
     assert "@" not in violation.detail
 
 
+def test_the_days_of_what_is_handed_over_are_stockholms_also_when_the_clocks_are_put_on(lived: Database) -> None:
+    winter, summer = datetime(2024, 3, 30, 23, 30, tzinfo=UTC), datetime(2024, 3, 31, 22, 30, tzinfo=UTC)
+    in_winter, in_summer = (round(moment.timestamp() * 1_000_000) for moment in (winter, summer))
+    moved = [
+        f"UPDATE usage SET handed_over_at = {in_winter} WHERE billable",
+        f"UPDATE usage SET handed_over_at = {in_summer} WHERE NOT billable",
+        "UPDATE usage SET period = CASE WHEN billable THEN '2024-03' ELSE '2024-04' END",
+    ]
+    days = [f"UPDATE tally SET day = {19813 + n} WHERE what = '{what}'" for n, what in enumerate(("billable", "free"))]
+    with broken(lived, *moved, *days) as tx:
+        assert verify(tx) == []
+    with broken(lived, *moved, days[0], days[1].replace("19814", "19813")) as tx:
+        (violation,) = verify(tx)
+    assert violation.examples == ("customer 1 on 2024-03-31, free", "customer 1 on 2024-04-01, free")
+
+
+def test_counts_stay_when_the_meter_forgets_the_days_behind_them(lived: Database) -> None:
+    old = "INSERT INTO tally SELECT day - 200, customer_id, product_id, route_id, what, shard, 7 FROM tally"
+    with broken(lived, old) as tx:
+        assert verify(tx) == []
+
+
 def test_a_violation_that_names_all_its_rows_says_no_more() -> None:
     assert Violation("x", 1, "It is wrong.", ("a",)).detail == "It is wrong (1: a)"
 
@@ -312,8 +432,9 @@ def test_a_violation_that_names_all_its_rows_says_no_more() -> None:
 )  # fmt: skip
 def test_the_month_of_a_hand_over_is_stockholms_to_the_microsecond(lived: Database, moment: datetime) -> None:
     micros = round(moment.timestamp() * 1_000_000)
-    with broken(lived, f"UPDATE usage SET handed_over_at = {micros}, period = '{month_of(moment)}'") as tx:
+    day = f"UPDATE tally SET day = {day_of(moment).toordinal() - date(1970, 1, 1).toordinal()}"
+    with broken(lived, f"UPDATE usage SET handed_over_at = {micros}, period = '{month_of(moment)}'", day) as tx:
         assert verify(tx) == []
-    with broken(lived, f"UPDATE usage SET handed_over_at = {micros}, period = '{moment:%Y-%m}'") as tx:
+    with broken(lived, f"UPDATE usage SET handed_over_at = {micros}, period = '{moment:%Y-%m}'", day) as tx:
         right = f"{moment:%Y-%m}" == month_of(moment)
         assert [violation.rule for violation in verify(tx)] == ([] if right else ["usage_period_differs"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -22,14 +23,28 @@ NOUNS = {
     "doctor": "Look for what would keep the service from working.",
     "verify": "Check every invariant of the database.",
     "customers": "The companies that mail is sent for.",
+    "people": "Who is written to at the customers, and who may choose.",
+    "links": "Personal links: a page that one person opens without logging in.",
     "products": "The vendor's programs, which submit the mail.",
     "credentials": "What the products submit with.",
     "domains": "The sender domains that customers have proved, and their keys.",
+    "dns": "What the domain name system says of domains, and what it is to say.",
+    "rules": "What the great receivers ask of senders, checked.",
     "routes": "The ways out, and whose mail takes which.",
+    "switches": "Whose mail goes over to another route, when, and back.",
+    "overrides": "What an operator has decided otherwise, for a while.",
+    "cases": "The cases that choices make in the service centre.",
+    "campaigns": "The changes that every customer must choose its way through.",
+    "choices": "What customers have chosen, with every change.",
+    "extensions": "More time for customers, exemptions, and reserve mode.",
+    "subprocessors": "The register of sub-processors, and who was told and objects.",
+    "notices": "What others are to be told, and what could not be told.",
+    "webhooks": "Where other systems are told, such as the service centre.",
     "send": "Send one message.",
     "messages": "What was accepted, and what became of it.",
     "queue": "What waits, and what is to happen to it.",
     "usage": "How many e-mails were handed over.",
+    "billing": "What alternative 2 costs, and the months on their way to invoices.",
 }
 
 
@@ -89,4 +104,5 @@ def app(ctx: click.Context) -> None:
 
 def main() -> None:
     """The program `ombud`."""
+    gc.set_threshold(100_000, 20, 20)  # a command over thousands of customers makes many objects, and ends
     app(prog_name="ombud")

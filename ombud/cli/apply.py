@@ -3,34 +3,56 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import click
 
 from ombud.apply import Done, Step, apply, read
-from ombud.cli.session import Command, Session, dry_run_option
+from ombud.cli.session import Command, Session, dry_run_option, yes_option
+from ombud.errors import EditNeedsYes
 
 _SIGNS = {Done.ADDED: "+", Done.CHANGED: "~", Done.REMOVED: "-"}
+_DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 _COLOURS = {Done.ADDED: "green", Done.CHANGED: "yellow", Done.REMOVED: "red"}
 
 
 @click.command("apply", cls=Command)
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @dry_run_option
+@yes_option
 @click.pass_obj
-def command(session: Session, file: Path, dry_run: bool) -> None:
-    """Bring the installation to what FILE asks for: routes, products, customers, domains and keys.
+def command(session: Session, file: Path, dry_run: bool, yes: bool) -> None:
+    """Bring the installation to what FILE asks for: routes, products, customers, campaigns, domains and keys.
 
     All of it or nothing. A second time it changes nothing. What FILE does not name is left alone. The installation is made
-    if it is not there.
+    if it is not there. What would strike customers who do not know of it (a campaign's stop date moves, an alternative that is
+    in use goes) is asked about first.
     """
     wanted = read(file, os.environ)
     with session.opened(make=True) as installation:
-        steps = apply(installation.database, installation.seal, wanted, installation.clock.now(), dry_run=dry_run)
+        zone = installation.settings.dns.vendor_zone.lower().rstrip(".")
+        wanted = replace(wanted, dkim=replace(wanted.dkim, vendor_zone=zone))
+        doing = partial(apply, installation.database, installation.seal, wanted, installation.clock.now())
+        try:
+            steps = doing(dry_run=dry_run, yes=yes)
+        except EditNeedsYes as error:
+            if not sys.stdin.isatty():
+                raise
+            click.secho(str(error.details["dangers"]), fg="red", err=True)
+            session.confirm(False, "Do it all the same?", "Vill du göra det ändå?")
+            steps = doing(yes=True)
     _show(session, steps, dry_run)
+
+
+def _as_json(step: Step) -> dict[str, str]:
+    """Without a diff or a warning where there is none, as there is seldom one."""
+    values: dict[str, str] = asdict(step)
+    return {name: value for name, value in values.items() if value or name not in ("diff", "warning")}
 
 
 def _show(session: Session, steps: Sequence[Step], dry_run: bool) -> None:
@@ -40,7 +62,7 @@ def _show(session: Session, steps: Sequence[Step], dry_run: bool) -> None:
             {
                 **{str(done): counts[done] for done in Done},
                 "dry_run": dry_run,
-                "steps": [asdict(step) for step in steps],
+                "steps": [_as_json(step) for step in steps],
             }
         )
         return
@@ -48,6 +70,10 @@ def _show(session: Session, steps: Sequence[Step], dry_run: bool) -> None:
         if step.done is not Done.SAME:
             detail = f"  ({step.detail})" if step.detail else ""
             click.secho(f"{_SIGNS[step.done]} {step.kind} {step.name}{detail}", fg=_COLOURS[step.done])
+        if step.warning:
+            click.secho(f"! {step.warning}", fg="red")
+        for line in step.diff.splitlines():
+            click.secho(f"    {line}", fg=_DIFF_COLOURS.get(line[:1]))
     added, changed, removed, same = (counts[done] for done in Done)
     click.echo(
         session.say(

@@ -15,8 +15,10 @@ from ombud.cli.session import Command, Session
 
 if TYPE_CHECKING:
     from ombud.sandbox.story import Run, Stage
+    from ombud.sandbox.year import Year
 
 DIRECTORY = Path("var/demo")
+YEAR = Path("var/story")
 
 
 @click.command("demo", cls=Command)
@@ -24,13 +26,25 @@ DIRECTORY = Path("var/demo")
 @click.option(
     "--keep", is_flag=True, envvar="KEEP", help="Go on with what the last demo left, instead of beginning afresh."
 )
+@click.option(
+    "--story",
+    "tell",
+    is_flag=True,
+    help="Play the notice of 2024 instead, from the first letter to the day after the stop.",
+)
 @click.pass_obj
-def command(session: Session, once: bool, keep: bool) -> None:
+def command(session: Session, once: bool, keep: bool, tell: bool) -> None:
     """Play the whole story on this machine: a world on loopback, an installation, and a rent-notice run.
 
     Everything lies in var/demo (or --dir): the installation, the recipients' mail and world.json, which tells other programs
     where everything is. What is counted is what lies in the recipients' mailboxes, not what Ombud says of itself.
+
+    With --story the clock is turned from 2024-01-08 to 2024-06-03, day by day, in a few minutes: customers choose, change their
+    minds, get more time or nothing, and each day's line says what became of their mail. Exit 1 when a mail is not accounted for.
     """
+    if tell:
+        _tell(session)
+        return
     from ombud.sandbox import example, story
 
     directory = (session.directory if session.directory != Path() else DIRECTORY).resolve()
@@ -51,6 +65,59 @@ def command(session: Session, once: bool, keep: bool) -> None:
             _wait(stage)
     if run.as_json()["lost"] or run.duplicates or run.billable != run.metered:
         raise click.exceptions.Exit(1)
+
+
+def _tell(session: Session) -> None:
+    """The year of the notice, with a line for each day and what happened on it."""
+    import asyncio
+    import logging
+
+    from ombud import maillog
+    from ombud.sandbox import story, year
+    from ombud.sandbox.plot import the_notice_of_2024
+    from ombud.settings import LogSettings
+
+    directory = (session.directory if session.directory != Path() else YEAR).resolve()
+    story.new_directory(directory, keep=False)
+    console = Console(stderr=session.as_json, highlight=False)
+    maillog.configure(LogSettings(level="error"))
+    logging.getLogger("mail.log").setLevel(logging.CRITICAL)  # aiosmtpd's, which warns of every client that goes away
+    columns = (TextColumn("days"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("days", total=None)
+        told = asyncio.run(
+            year.play(
+                directory, the_notice_of_2024(), lambda words: bar.console.print(words, soft_wrap=True),
+                lambda done, total: bar.update(task, completed=done, total=total),
+            )
+        )  # fmt: skip
+    if session.as_json:
+        session.show_json(told.as_json())
+    else:
+        _show_year(console, told)
+    if not told.ok:
+        raise click.exceptions.Exit(1)
+
+
+def _show_year(console: Console, told: Year) -> None:
+    names = ("submitted", "delivered", "refused", "failed", "held", "lost")
+    table = Table(
+        title="What became of the year's mail", title_justify="left", show_footer=True, box=None, padding=(0, 1, 0, 0)
+    )
+    table.add_column("customer", no_wrap=True, header_style="bold")
+    for name in names:
+        table.add_column(name, justify="right", footer=str(told.total(name)), header_style="bold", footer_style="bold")
+    for slug, fate in sorted(told.customers.items()):
+        table.add_row(slug, *(str(getattr(fate, name)) for name in names))
+    console.print(table)
+    console.print(
+        f"Counted in the mailboxes and by the doors' answers, over {told.days} days: {told.total('lost')} lost, {told.duplicates} duplicates. "
+        f"{told.at_risk} mails to Gmail were at risk, {told.letters} letters came to the customers, the brownout held "
+        f"{told.held_in_brownout} mails and released {told.released_from_brownout}. {told.seconds:.0f} s.",
+        soft_wrap=True,
+    )
+    for difference in told.disagreements:
+        console.print(f"[red]{difference}[/]")
 
 
 def _interrupt(*_: object) -> None:

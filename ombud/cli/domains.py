@@ -7,6 +7,12 @@ from typing import Any, cast
 import click
 
 from ombud.accounts import load_directory
+from ombud.cli.domains_check import check, watch
+from ombud.cli.domains_keys import rotate_dkim
+from ombud.cli.domains_proving import prove
+from ombud.cli.domains_publish import instructions, records
+from ombud.cli.domains_scan import scan
+from ombud.cli.domains_sharing import share
 from ombud.cli.session import Group, Session, yes_option
 from ombud.db import Transaction
 from ombud.domains import Domain, active_keys, forget_domain, keep_key, key_records, load_ownership, prove_domain
@@ -26,16 +32,35 @@ def command() -> None:
     """The sender domains that customers have proved, and their keys."""
 
 
+for verb in (check, watch, records, instructions, rotate_dkim, prove, scan, share):
+    command.add_command(verb)
+
+
 @command.command("list")
 @click.option("--customer", help="Only this customer's.")
 @click.pass_obj
 def list_(session: Session, customer: str | None) -> None:
-    """List the proved domains."""
+    """List the proved domains, and those that are claimed and have yet to be proved."""
+    from ombud.domains.claims import open_claims
+    from ombud.domains.watchlist import standings
+
     with session.opened() as installation, installation.database.read() as tx:
-        wanted = load_directory(tx).customer(customer).id if customer else None
+        directory = load_directory(tx)
+        wanted = directory.customer(customer).id if customer else None
+        states = {one.domain: one.state.value for one in standings(tx, wanted)}
         domains = load_ownership(tx).domains.values()
-        rows = [_about(tx, domain) for domain in domains if wanted in (None, domain.customer_id)]
-    session.show_rows(rows, "name", "customer", "proof", "proved_at", "keys", spare=("proof", "proved_at"))
+        rows = [
+            {**_about(tx, domain), "state": states[domain.name]}
+            for domain in domains
+            if wanted in (None, domain.customer_id)
+        ]
+        rows += [
+            {"name": one.domain, "customer": directory.customer_by_id(one.customer_id).slug, "state": "claimed"}
+            for one in open_claims(tx, wanted)
+        ]
+    session.show_rows(
+        rows, "name", "customer", "state", "proof", "proved_at", "keys", spare=("proof", "proved_at", "keys")
+    )
 
 
 @command.command()
@@ -53,8 +78,10 @@ def show(session: Session, name: str) -> None:
 
 
 def _domain(tx: Transaction, name: str) -> Domain:
-    """Raises NotFound."""
-    canonical = canonical_domain(name)
+    """Raises NotADomain, NotFound."""
+    from ombud.domains.names import typed_domain
+
+    canonical = typed_domain(name)
     if canonical not in (domains := load_ownership(tx).domains):
         raise NotFound(kind="domain", name=canonical)
     return domains[canonical]
@@ -74,14 +101,20 @@ def _about(tx: Transaction, domain: Domain) -> dict[str, Any]:
 @command.command()
 @click.argument("name")
 @click.option("--customer", required=True, help="Whose it is.")
-@click.option(
-    "--proved", is_flag=True, required=True, help="Say that you have seen to it that the domain is the customer's."
-)
-@click.option("--reason", required=True, help="How you know; kept with the domain.")
+@click.option("--proved", is_flag=True, help="Say that you have seen to it that the domain is the customer's.")
+@click.option("--reason", default="", help="With --proved: how you know; kept with the domain.")
 @click.pass_obj
 def add(session: Session, name: str, customer: str, proved: bool, reason: str) -> None:
-    """Vouch for a domain: mail from NAME, and from the domains under it, is let in for the customer."""
-    domain = canonical_domain(name)
+    """Claim a domain for a customer: shows the token to put into its DNS, and once that is seen, mail from NAME and from the
+    domains under it is let in for the customer. With --proved you vouch for it instead."""
+    from ombud.domains.names import sender_domain
+
+    domain = sender_domain(name)
+    if proved != bool(reason):
+        raise click.UsageError("--proved and --reason go together.")
+    if not proved:
+        _claim(session, domain, customer)
+        return
     with session.opened() as installation, installation.database.write() as tx:
         owner = load_directory(tx).customer(customer)
         added = prove_domain(tx, domain, owner, PROOF, reason, installation.clock.now())
@@ -90,6 +123,28 @@ def add(session: Session, name: str, customer: str, proved: bool, reason: str) -
         f"{domain} is proved for {owner.name}.",
         f"{domain} är styrkt för {owner.name}.",
     )
+
+
+def _claim(session: Session, domain: str, customer: str) -> None:
+    from ombud.domains.claims import claim_domain
+
+    with session.opened() as installation, installation.database.write() as tx:
+        owner = load_directory(tx).customer(customer)
+        claim = claim_domain(tx, domain, owner, installation.clock.now())
+    record = claim.record
+    other = claim.contested
+    session.show_done(
+        {
+            "domain": domain, "customer": customer, "change": "claimed", "contested": other,
+            "record": {"type": record.kind, "name": record.name, "value": record.value},
+        },
+        f"Put this into the DNS of {domain}; the service looks for it by itself:\n\n"
+        f"  {record.kind}  {record.name}  {record.value}\n"
+        + ("\nSomebody else claims it too: whoever publishes first has it." if other else ""),
+        f"Lägg in det här i DNS för {domain}; tjänsten letar själv efter det:\n\n"
+        f"  {record.kind}  {record.name}  {record.value}\n"
+        + ("\nNågon annan gör också anspråk på den: den som först lägger in sin kod får den." if other else ""),
+    )  # fmt: skip
 
 
 @command.command()
@@ -101,8 +156,12 @@ def remove(session: Session, name: str, yes: bool) -> None:
 
     What is in the queue to be signed by them is held; `ombud queue release` lets it go once the domain has a key again.
     """
-    domain = canonical_domain(name)
+    from ombud.domains.names import typed_domain
+
+    domain = typed_domain(name)
     with session.opened() as installation:
+        if _withdrawn(session, installation, domain):
+            return
         session.confirm(
             yes,
             f"Refuse all new mail from {domain}, and destroy its keys? What is queued to be signed by them will be held. "
@@ -111,10 +170,28 @@ def remove(session: Session, name: str, yes: bool) -> None:
             "Låt deras poster stå kvar i DNS en vecka: mottagarna kontrollerar fortfarande det som har skickats.",
         )
         with installation.database.write() as tx:
-            forget_domain(tx, domain)
+            forget_domain(tx, domain, installation.clock.now())
     session.show_done(
         {"domain": domain, "change": "removed"}, f"{domain} is not proved any more.", f"{domain} är inte styrkt längre."
     )
+
+
+def _withdrawn(session: Session, installation: Any, domain: str) -> bool:
+    """Give up the open claims on a domain that nobody has proved. Says whether there were any."""
+    from ombud.domains.claims import open_claims, withdraw_claims
+
+    with installation.database.write() as tx:
+        claims = [claim for claim in open_claims(tx) if claim.domain == domain]
+        if domain in load_ownership(tx).domains or not claims:
+            return False
+        for claim in claims:
+            withdraw_claims(tx, domain, claim.customer_id, installation.clock.now())
+    session.show_done(
+        {"domain": domain, "change": "withdrawn"},
+        f"Nobody claims {domain} any more.",
+        f"Ingen gör anspråk på {domain} längre.",
+    )
+    return True
 
 
 @command.command()

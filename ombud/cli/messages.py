@@ -17,8 +17,8 @@ from ombud.clock import STOCKHOLM, parse_moment
 from ombud.db import Database, Transaction
 from ombud.errors import NotFound
 from ombud.mail.encodedword import without_unsafe
-from ombud.queue import Event, Filter, Happening, MessageView, RecipientView, Scope, State
-from ombud.routing import Facts, load_facts
+from ombud.queue import Event, Filter, Happening, MessageView, RecipientView, Scope, State, Stream
+from ombud.routing import Facts, decide, explain, load_facts, said
 
 #: So many events are read again at each look: with several writers, one with a lower number may be committed later.
 _OVERLAP = 200
@@ -137,6 +137,7 @@ class Names:
             "address": view.address,
             "state": view.state,
             "reason": view.reason,
+            "warning": view.warning,
             "route": self.route(view.route_id),
             "attempts": view.attempts,
             "due_at": view.due_at,
@@ -178,11 +179,27 @@ def show(session: Session, id: str) -> None:
     session.show_one({name: value for name, value in values.items() if value not in ({}, [], "")})
     click.echo()
     session.show_rows(
-        recipients, "address", "state", "due_at", "reason", "route", "attempts", spare=("attempts", "reason", "route")
+        recipients, "address", "state", "due_at", "reason", "warning", "route", "attempts",
+        spare=("attempts", "warning", "reason", "route"),
     )
+    click.echo()
+    for words in dict.fromkeys(_why(session, names, view, one) for one in chosen):
+        session.show_line(words, hanging=2)
     click.echo()
     for event in timeline:
         session.show_line(_line(event), hanging=_HANGING)
+
+
+def _why(session: Session, names: Names, view: MessageView, one: RecipientView) -> str:
+    """Why it takes its route, or is held: the rule with its dates, where today's facts still say the same of that moment."""
+    at = one.changed_at if one.state is State.HELD else view.created_at
+    decision = decide(
+        names.facts, view.customer_id, view.product_id, at, recipient=one.address,
+        sender_domain=view.header_from.rpartition("@")[2], test=view.mode == "test", important=view.stream == Stream.IMPORTANT,
+    )  # fmt: skip
+    if decision.reason == one.reason:
+        return f"{one.reason}: {explain(decision)[session.language]}"
+    return f"{one.reason}: {said(one.reason)[session.language]}"
 
 
 def read_id(id: str) -> tuple[str, int | None]:

@@ -16,6 +16,7 @@ from ombud.db import Transaction
 from ombud.errors import WrongState
 from ombud.installation import Installation
 from ombud.queue import Change, Filter, Scope, State, What, after
+from ombud.routing import said
 
 #: Recipients changed in one transaction: the service's own commits wait for no longer than that takes.
 _AT_A_TIME = 500
@@ -52,6 +53,31 @@ def show(session: Session, customer: str | None, route: str | None, state: str |
             and state in (None, one.state)
         ]
     session.show_rows(rows, "customer", "route", "state", "recipients")
+
+
+@command.command("held")
+@click.option("--customer", help="Only this customer's.")
+@click.pass_obj
+def held_(session: Session, customer: str | None) -> None:
+    """Count what is held, by reason, customer and product, with since when the first of it."""
+    with session.opened() as installation, installation.database.read() as tx:
+        names = Names(tx)
+        wanted = names.scope(customer, None).customer_id
+        rows = [
+            {
+                "reason": one.reason,
+                "meaning": said(one.reason)[session.language],
+                "customer": names.customer(one.customer_id),
+                "product": names.directory.product_by_id(one.product_id).slug,
+                "recipients": one.recipients,
+                "since": one.since,
+            }
+            for one in queue.held(tx)
+            if wanted in (None, one.customer_id)
+        ]
+    session.show_rows(
+        rows, "reason", "customer", "product", "recipients", "since", "meaning", spare=("meaning", "product")
+    )
 
 
 # --- changing ------------------------------------------------------------------------------------------------------

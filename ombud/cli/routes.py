@@ -14,6 +14,7 @@ from ombud.apply import Done, WantedRoute, changing, check_route, may_take, put_
 from ombud.cli.session import Group, Session, dry_run_option
 from ombud.clock import STOCKHOLM
 from ombud.db import Transaction
+from ombud.domains import load_ownership
 from ombud.errors import BadField, Misconfigured, NotFound
 from ombud.mail.address import parse_address
 from ombud.routing import (
@@ -23,6 +24,7 @@ from ombud.routing import (
     Limits,
     Route,
     decide,
+    explain,
     load_facts,
     pause_route,
     route_secret,
@@ -258,29 +260,48 @@ def _named(customer: str | None, product: str | None) -> str:
 # --- explaining ----------------------------------------------------------------------------------------------------
 
 
-@command.command()
+@command.command("explain")
 @click.option("--customer", required=True, help="Whose mail.")
 @click.option("--product", required=True, help="From which product.")
 @click.option("--to", required=True, help="The recipient's address.")
+@click.option(
+    "--from", "sender", default="", help="The sender's address; without it, one in the customer's first domain."
+)
+@click.option("--important", is_flag=True, help="As important mail, which no brownout holds.")
 @click.pass_obj
-def explain(session: Session, customer: str, product: str, to: str) -> None:
-    """Say which way a mail would take, and why. With --at: at that moment."""
-    parse_address(to)
+def explain_(session: Session, customer: str, product: str, to: str, sender: str, important: bool) -> None:
+    """Say which way a mail would take, which rule says so, and until when. With --at: at that moment."""
+    recipient = parse_address(to)
     with session.opened() as installation, installation.database.read() as tx:
         directory, facts, now = load_directory(tx), load_facts(tx), installation.clock.now()
         who, what = directory.customer(customer), directory.product(product)
-    decision = decide(facts, who.id, what.id, now)
+        domains = load_ownership(tx).of(who.id)
+    domain = parse_address(sender).domain if sender else next((one.name for one in domains), "")
+    decision = decide(facts, who.id, what.id, now, recipient=str(recipient), sender_domain=domain, important=important)
     if who.suspended:  # which submission asks before it asks for the way
         decision = Decision(Action.REFUSE, None, "customer_suspended")
     _show_decision(session, decision, now)
 
 
 def _show_decision(session: Session, decision: Decision, now: datetime) -> None:
-    session.show_one(
-        {
-            "action": decision.action,
-            "route": decision.route.slug if decision.route else None,
-            "reason": decision.reason,
-            "at": now.astimezone(STOCKHOLM).isoformat(timespec="seconds") if session.as_json else now,
-        }
-    )
+    def shown(moment: datetime | None) -> object:
+        if moment is None or not session.as_json:
+            return moment
+        return moment.astimezone(STOCKHOLM).isoformat(timespec="seconds")
+
+    words = explain(decision)
+    values = {
+        "action": decision.action,
+        "route": decision.route.slug if decision.route and decision.action is Action.SEND else None,
+        "reason": decision.reason,
+        "warnings": list(decision.warnings),
+        "since": shown(decision.since),
+        "until": shown(decision.until),  # exclusive: the first moment at which it does not hold any more
+        "campaign": decision.campaign.slug if decision.campaign else None,
+        "at": shown(now),
+    }
+    if session.as_json:
+        session.show_json({**values, "sv": words["sv"], "en": words["en"]})
+    else:
+        session.show_one({name: value for name, value in values.items() if value not in (None, [])})
+        click.echo(words[session.language])

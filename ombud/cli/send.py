@@ -129,4 +129,5 @@ async def _submit(installation: Installation, sender: Sender, submission: Submis
     try:
         return await submissions.submit(sender, submission)
     finally:
+        await submissions.counting.flush()
         group.stop()

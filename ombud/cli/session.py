@@ -86,6 +86,17 @@ class Session:
 
             tables.show_one(values, self.language)
 
+    def show_csv(self, rows: Sequence[Mapping[str, Any]], *columns: str) -> None:
+        """A list as CSV (RFC 4180) for a spreadsheet; no text in it is taken for a formula."""
+        import csv
+
+        from ombud.billing.exports.csv import harmless
+
+        writer = csv.writer(sys.stdout)
+        writer.writerow(columns)
+        for row in rows:
+            writer.writerow([_cell(row.get(column), harmless) for column in columns])
+
     def show_done(self, values: Mapping[str, Any], en: str, sv: str) -> None:
         """What was done: as JSON the values, for a person the sentence."""
         if self.as_json:
@@ -133,6 +144,14 @@ class Session:
 
 def session_of(ctx: click.Context) -> Session:
     return ctx.ensure_object(Session)
+
+
+def _cell(value: object, harmless: Callable[[str], str]) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return "" if value is None else value
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return harmless(" ".join(map(str, value)))
+    return harmless(str(_plain(value)))
 
 
 def _plain(value: object) -> object:

@@ -29,11 +29,38 @@ _SWEDISH = {
     "region": "område", "remote": "server", "reply": "svar", "route": "väg", "routes": "vägar", "rule": "regel", "settings": "inställningar",
     "sign": "signeras", "size": "byte", "slug": "kortnamn", "state": "tillstånd", "states": "tillstånd", "stream": "ström",
     "subject": "ämne", "suspended": "avstängd", "tags": "etiketter", "to": "till", "type": "typ", "value": "värde",
+    "switch": "omslag", "override": "undantag", "until": "till", "since": "sedan", "warning": "varning", "warnings": "varningar", "campaign": "kampanj", "products": "produkter", "by": "av", "canary_percent": "andel i procent", "canary_until": "andelen gäller till", "watched_until": "bevakas till", "margin_percent": "marginal i procentenheter", "before": "före", "rolled_back_at": "återställt", "rolled_back_by": "återställt av", "rollback_reason": "skäl till återställning",
+    "start_date": "börjar", "risk_date": "riskdatum", "stop_date": "stoppdatum",
+    "last_extension_date": "sista förlängning", "end_date": "val till och med", "chosen": "har valt",
+    "version": "version", "page": "sida", "current": "gäller", "reason_code": "skälets slag",
+    "asked_by": "begärt av", "asked_at": "begärt", "approved_by": "godkänt av", "approved_at": "godkänt",
+    "text": "text", "answer": "svar", "answered_at": "besvarad", "answered_by": "besvarad av",
+    "told": "underrättade", "objections": "invändningar", "unanswered": "obesvarade", "notice_date": "meddelat",
+    "object_until": "invändning senast", "from_date": "från", "replaces": "ersätter", "place": "plats",
+    "task": "uppgift", "letter": "brev", "sent_at": "skickat", "arrived_at": "framme", "number": "nummer",
+    "by_operator": "av driften", "price": "pris", "words": "ord", "texts": "texter",
+    "campaign_version": "kampanjversion", "peer": "från adress", "mail_leaves_until": "e-post skickas till",
+    "after_stop": "efter stoppet", "hold_days": "hålls i dagar", "price_plan": "prisplan",
+    "allowed_regions": "tillåtna områden", "reserve": "reservläge", "versions": "versioner", "zone": "tidszon",
+    "needs": "behöver", "recommended": "rekommenderas", "offered": "erbjuds", "subprocessor": "underbiträde",
+    "customers": "kunder", "ended_by": "avslutat av", "ended_at": "avslutat", "ended_why": "varför avslutat",
+    "ends_at": "slutar",
+    "email": "e-post", "phone": "telefon", "role": "roll", "may_choose": "får välja", "bounced_at": "studsade", "person": "person", "scope": "sida", "about": "om", "expires_at": "gäller till", "used": "använd", "notice": "meddelande", "tries": "försök", "why": "varför", "step": "steg", "outcome": "utfall", "url": "adress", "secret": "hemlighet", "automatic": "av sig själva", "settled_at": "klart",
+    "run": "körning", "invoices": "fakturor", "files": "filer", "net": "netto", "vat": "moms", "total": "summa", "format": "format",
+    "stage": "läge", "ball": "bollen hos", "days": "dagar", "next": "nästa steg", "to_gmail": "till Gmail", "share": "andel", "bar": "", "flags": "märkt", "reference": "referens", "opened_at": "öppnat", "here": "hos oss", "there": "hos dem", "line": "rad", "messages": "mejl", "brownout": "provstopp", "paused_by": "pausat av", "held": "hållna", "released": "släppta", "still_held": "hålls kvar", "result": "utfall", "lacks": "saknas",
+    "selector": "selektor", "record": "post", "dns_host": "DNS-tjänst", "mail_service": "e-posttjänst",
+    "spf_lookups": "SPF-uppslag", "signers": "signerar", "organisation": "organisation",
+    "receiver": "mottagare", "bulk_since": "massavsändare sedan", "said_by": "sagt av", "made": "skapad",
+    "said": "sagt", "revoked_at": "återkallad", "applies": "gäller", "answers": "svar",
+    "spf_domain": "SPF-domän", "signatures": "signaturer", "aligned": "stämmer",
+    "from_seen": "avsändare som den sågs", "remarks": "anmärkningar", "codes": "koder", "link": "länk",
+    "switch_at": "tar över", "keep_until": "finns kvar till",
+    "meaning": "betydelse",
 }  # fmt: skip
 _WIDE = 200  # into a file or a pipe there is no edge to keep to
 _GAP = 2  # between columns; one of it is where rich would draw a line
 #: Moments have a space in them, and are not broken there; other values may be, between words.
-_MOMENTS = {"at", "created_at", "proved_at", "due_at"}
+_MOMENTS = {"at", "created_at", "proved_at", "due_at", "since", "until"}
 #: What may be cut off at the end of the line instead of taking another one; its first so many characters say enough.
 _CUT = {"subject": 16, "from": 16}
 _NARROW = 8  # a column that must be broken keeps so much

@@ -60,7 +60,12 @@ def files(mail: Path) -> frozenset[Path]:
 
 def read(mail: Path, *, without: Container[Path] = ()) -> tuple[Copy, ...]:
     """Every copy under `mail`, but for the files in `without`, in order of their names."""
-    return tuple(_copy(path, refused=".Refused" in path.parts) for path in sorted(files(mail)) if path not in without)
+    return read_files(path for path in sorted(files(mail)) if path not in without)
+
+
+def read_files(paths: Iterable[Path]) -> tuple[Copy, ...]:
+    """The copies in these files, in that order."""
+    return tuple(_copy(path, refused=".Refused" in path.parts) for path in paths)
 
 
 def count(copies: Iterable[Copy]) -> Counts:

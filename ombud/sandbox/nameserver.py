@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -21,6 +22,8 @@ import dns.rdataset
 import dns.rdatatype
 import dns.resolver
 import dns.rrset
+import dns.tsig
+import dns.update
 import dns.zonefile
 
 log = logging.getLogger(__name__)
@@ -31,19 +34,31 @@ _WORLD = dns.name.from_text("example.")
 _UDP_LIMIT = 1232  # bytes that pass every network unfragmented (DNS flag day 2020)
 _MAX_ALIASES = 8
 _TCP_IDLE = 30.0
+_SOA = re.compile(r"^(\S+)[ \t]+(?:(\d+)[ \t]+)?IN[ \t]+SOA[ \t]+([^\n(]+)$", re.MULTILINE)
+
+#: What a name can be made to do beside answering with a code: no answer at all; bytes that are no message; an empty answer; a
+#: server that knows nothing of the zone; an answer that is always cut, over TCP too; signatures that are broken, so that there
+#: is an answer only for who says that it need not be checked (RFC 4035 3.2.2).
+FAULTS = ("timeout", "garbage", "nodata", "lame", "cut", "bogus")
+
+#: The rest of a reply that says no more than NOTAUTH to an update (RFC 8945 5.2).
+_NOT_AUTHENTIC = bytes.fromhex("a809") + bytes(8)
 
 Node = dict[dns.rdatatype.RdataType, dns.rdataset.Rdataset]
 
 
 class Zones:
-    """Every record of the world. A zone is made for a domain (`eken.example`) as soon as a name in it has a record.
+    """Every record of the world. A zone is made for a domain (`eken.example`) as soon as a name in it has a record, and
+    wherever a SOA record is added. NS records below a zone's top hand out what is under them (RFC 1034 4.3.2).
 
     Records come from `add` and `publish`, and from a watched file that is read again whenever it has changed, before the
-    next answer. `faults` makes names fail: `{"eken.example": "SERVFAIL"}`, or `"timeout"` for no answer at all.
+    next answer. `faults` makes names fail, in all (`{"eken.example": "SERVFAIL"}`) or for one type
+    (`{"eken.example TXT": "timeout"}`): with a reply code, or with one of `FAULTS`.
     """
 
     def __init__(self) -> None:
         self.faults: dict[str, str] = {}
+        self.keys: dict[dns.name.Name, dns.tsig.Key] = {}
         self.on_change: Callable[[], None] = lambda: None
         self._fixed: list[dns.rrset.RRset] = []
         self._watched: list[dns.rrset.RRset] = []
@@ -77,23 +92,58 @@ class Zones:
         """Also answer with the records of this file, as it is at each moment. It need not exist yet."""
         self._path = path
 
+    def allow_updates(self, key_name: str, secret: str, algorithm: str = "hmac-sha256") -> None:
+        """Let whoever signs with this TSIG key (`secret` in base64) change records by dynamic update (RFC 2136)."""
+        name = _name(key_name)
+        self.keys[name] = dns.tsig.Key(name, secret, algorithm)
+
     def answer(self, query: dns.message.Message) -> dns.message.Message | None:
-        """The reply to a query, or None where a fault says that none comes."""
+        """The reply to a query or update, or None where a fault says that none comes."""
         self._reread()
         response = dns.message.make_response(query)
+        if isinstance(query, dns.update.UpdateMessage):
+            response.set_rcode(self._update(query))
+            return response
         response.flags |= dns.flags.AA
         if query.opcode() != dns.opcode.QUERY or len(query.question) != 1:
             response.set_rcode(dns.rcode.NOTIMP)
             return response
         asked = query.question[0]
-        fault = self.faults.get(asked.name.to_text(omit_final_dot=True).lower())
-        if fault == "timeout":
+        fault = self.fault(asked)
+        if fault in ("timeout", "garbage"):
             return None
-        if fault:
+        if fault == "bogus":
+            fault = "" if query.flags & dns.flags.CD else "SERVFAIL"
+        if fault in ("lame", "cut"):
+            response.flags ^= dns.flags.AA if fault == "lame" else dns.flags.TC
+        elif fault and fault != "nodata":
             response.set_rcode(dns.rcode.from_text(fault))
-            return response
-        self._resolve(asked.name, asked.rdtype, response)
+        elif not fault:
+            self._resolve(asked.name, asked.rdtype, response)
         return response
+
+    def _update(self, message: dns.update.UpdateMessage) -> dns.rcode.Rcode:
+        """RFC 2136 3.4, without prerequisites: nobody here sends any."""
+        if not message.had_tsig:
+            return dns.rcode.REFUSED
+        zone = message.zone[0].name
+        if dns.rdatatype.SOA not in self._nodes.get(zone, {}):
+            return dns.rcode.NOTAUTH
+        if any(not change.name.is_subdomain(zone) for change in message.update):
+            return dns.rcode.NOTZONE
+        for change in message.update:
+            if change.deleting is None:
+                self._fixed.append(dns.rrset.from_rdata_list(change.name, change.ttl, list(change)))
+            else:
+                kept = [one for one in self._fixed if (one.name, one.rdtype) != (change.name, change.rdtype)]
+                self._fixed = kept
+        self._build()
+        return dns.rcode.NOERROR
+
+    def fault(self, asked: dns.rrset.RRset) -> str:
+        """What goes wrong with this question; "" when nothing does."""
+        name = asked.name.to_text(omit_final_dot=True).lower()
+        return self.faults.get(f"{name} {dns.rdatatype.to_text(asked.rdtype)}") or self.faults.get(name, "")
 
     def _resolve(self, name: dns.name.Name, rdtype: dns.rdatatype.RdataType, response: dns.message.Message) -> None:
         for _ in range(_MAX_ALIASES):
@@ -101,6 +151,11 @@ class Zones:
             if zone is None:
                 if not response.answer:  # an alias may well point out of this world: then the chain just ends
                     response.set_rcode(dns.rcode.REFUSED)
+                return
+            if (handed := self._handed_out(name, zone)) is not None:
+                if not response.answer:  # RFC 1034 4.3.2 3 b: somebody else's, and no word of ours about it
+                    response.flags &= ~dns.flags.AA
+                response.authority.append(handed)
                 return
             node = self._node(name)
             found = (node or {}).get(rdtype) or (node or {}).get(dns.rdatatype.CNAME)
@@ -118,10 +173,21 @@ class Zones:
         response.set_rcode(dns.rcode.SERVFAIL)
 
     def _zone(self, name: dns.name.Name) -> dns.name.Name | None:
-        """The zone that a name is in: its domain's, else the one above all domains; None for names outside this world."""
-        return next(
-            (zone for zone in (_domain_of(name), _WORLD) if zone in self._nodes and name.is_subdomain(zone)), None
-        )
+        """The zone that a name is in: the nearest above it that has a SOA; None for names outside this world."""
+        while name != dns.name.root:
+            if dns.rdatatype.SOA in self._nodes.get(name, {}):
+                return name
+            name = name.parent()
+        return None
+
+    def _handed_out(self, name: dns.name.Name, zone: dns.name.Name) -> dns.rrset.RRset | None:
+        """The NS records, below the zone's top, of what the name is in; None when the zone answers for it itself."""
+        found = None
+        while name != zone:
+            if servers := self._nodes.get(name, {}).get(dns.rdatatype.NS):
+                found = dns.rrset.from_rdata_list(name, servers.ttl, list(servers))
+            name = name.parent()
+        return found
 
     def _node(self, name: dns.name.Name) -> Node | None:
         """What stands at a name, perhaps by a wildcard (RFC 4592 3.3.1); None when the name does not exist."""
@@ -134,10 +200,13 @@ class Zones:
 
     def _build(self) -> None:
         nodes = {_WORLD: _apex(_WORLD)}
-        for rrset in [*self._fixed, *self._watched]:
+        rrsets = [*self._fixed, *self._watched]
+        own = {(rrset.name, rrset.rdtype) for rrset in rrsets}
+        for rrset in rrsets:
             zone = _domain_of(rrset.name)
-            if zone not in nodes:
-                nodes[zone] = _apex(zone)
+            if zone not in nodes and not _is_under(rrset.name, zone, own):
+                # What the world gives every zone, but for what this one has of its own.
+                nodes[zone] = {rdtype: found for rdtype, found in _apex(zone).items() if (zone, rdtype) not in own}
             name = rrset.name
             while name not in nodes:  # a name exists when something stands below it (RFC 4592 2.2.2)
                 nodes[name] = {}
@@ -256,14 +325,17 @@ class _Udp(asyncio.DatagramProtocol):
 def _reply(zones: Zones, wire: bytes, limit: int | None) -> bytes | None:
     """The bytes to answer with; longer than the limit they are cut, with the bit set that sends the client to TCP."""
     try:
-        query = dns.message.from_wire(wire)
+        query = dns.message.from_wire(wire, keyring=zones.keys)
+    except (dns.tsig.BadSignature, dns.tsig.BadTime, dns.message.UnknownTSIGKey):
+        return wire[:2] + _NOT_AUTHENTIC
     except (dns.exception.DNSException, ValueError):
         return None
     if query.flags & dns.flags.QR:  # a reply to a reply could go on for ever
         return None
     response = zones.answer(query)
     if response is None:
-        return None
+        # A header that promises a question, and nothing after it.
+        return wire[:2] + b"\x84\x00\x00\x01" + bytes(6) if zones.fault(query.question[0]) == "garbage" else None
     if limit is None:
         limit = min(max(query.payload, 512), _UDP_LIMIT) if query.edns >= 0 else 512  # RFC 6891 6.2.5
     with contextlib.suppress(dns.exception.TooBig):
@@ -274,9 +346,25 @@ def _reply(zones: Zones, wire: bytes, limit: int | None) -> bytes | None:
     return response.to_wire()
 
 
+def _is_under(
+    name: dns.name.Name, domain: dns.name.Name, own: set[tuple[dns.name.Name, dns.rdatatype.RdataType]]
+) -> bool:
+    """Whether the name is in a zone of its own below its domain."""
+    while name != domain:
+        if (name, dns.rdatatype.SOA) in own:
+            return True
+        name = name.parent()
+    return False
+
+
 def _read(text: str) -> list[dns.rrset.RRset]:
     try:
-        return list(dns.zonefile.read_rrsets(text, default_ttl=TTL, rdclass=None))
+        # dnspython takes a SOA only at the top of the one zone that it reads, and this is a file of many.
+        tops = [
+            dns.rrset.from_text(top[1], int(top[2] or TTL), "IN", "SOA", top[3].partition(";")[0])
+            for top in _SOA.finditer(text)
+        ]
+        return tops + list(dns.zonefile.read_rrsets(_SOA.sub("", text), default_ttl=TTL, rdclass=None))
     except (dns.exception.DNSException, ValueError) as error:
         raise ValueError(f"not a zone file: {error}") from error
 

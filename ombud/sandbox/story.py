@@ -206,6 +206,15 @@ port = {ports["http"]}
 [delivery]
 dns_servers = ["{world["dns"]}"]
 ca_file = "{world["ca_file"]}"
+
+[dns]
+authority_port = {world["dns"].rpartition(":")[2]}
+
+[proof]
+mailbox = "prov@hemmanet.example"
+maildir = "{world["maildir"]}/hemmanet.example"
+server = "mx.hemmanet.example"
+automatic = false
 """,
         "utf-8",
     )
@@ -213,7 +222,7 @@ ca_file = "{world["ca_file"]}"
 
 def _set_up(installation: Installation, toml: Path, world: Mapping[str, Any]) -> int:
     """Apply the example, and publish the keys' records in the world's DNS. Returns how many things changed."""
-    wanted = read(toml, {**os.environ, **_environment(world)})
+    wanted = read(toml, {**os.environ, **environment(world)})
     steps = apply(installation.database, installation.seal, wanted, installation.clock.now())
     with installation.database.read() as tx:
         records = key_records(tx)
@@ -224,7 +233,7 @@ def _set_up(installation: Installation, toml: Path, world: Mapping[str, Any]) ->
     return sum(step.done is not Done.SAME for step in steps)
 
 
-def _environment(world: Mapping[str, Any]) -> dict[str, str]:
+def environment(world: Mapping[str, Any]) -> dict[str, str]:
     """The ports and passwords that the example's ombud.toml leaves to the environment."""
     names = {
         "underleverantör": "UNDERLEVERANTOR",

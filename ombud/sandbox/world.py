@@ -33,10 +33,13 @@ class World:
     `greylist` names receivers' hosts that put off the first try of each sender and recipient.
     """
 
-    def __init__(self, directory: Path, *, story: Path = example.DEFAULT, greylist: Collection[str] = ()) -> None:
+    def __init__(
+        self, directory: Path, *, story: Path = example.DEFAULT, greylist: Collection[str] = (),
+        receivers: Collection[Receiver] = cast.RECEIVERS,
+    ) -> None:  # fmt: skip
         self.directory = directory
         self.zones = Zones()
-        self.receivers = [*cast.RECEIVERS, _customers_receiver(story)]
+        self.receivers = [*receivers, _customers_receiver(story)]
         self.relays = list(cast.RELAYS)
         self.mx_port = 0
         self.receptions: dict[str, Reception] = {}

@@ -15,7 +15,10 @@ from starlette.types import ASGIApp
 from ombud.errors import OmbudError
 from ombud.web import openapi
 from ombud.web.api.messages import Messages
+from ombud.web.api.shares import Shares
+from ombud.web.choosing import ChoicePages, routes_of
 from ombud.web.frame import Frame
+from ombud.web.hooks import Hooks
 from ombud.web.incoming import Bodies
 from ombud.web.monitoring import Monitoring
 from ombud.web.pages import Pages
@@ -42,7 +45,8 @@ def create_app(web: Web) -> ASGIApp:
     )  # fmt: skip
     messages = Messages(web, Who(web), Bodies(web.settings.http.max_body))
     pages = Pages(lambda: openapi.document(app))
-    monitoring = Monitoring(web)
+    shares = Shares(web)
+    monitoring, hooks = Monitoring(web), Hooks(web)
     routes = (
         Route("/v1/messages", "POST", messages.send_message, openapi.SEND),
         Route("/v1/messages", "GET", messages.list_messages, openapi.LIST),
@@ -50,13 +54,19 @@ def create_app(web: Web) -> ASGIApp:
         Route("/v1/messages/{id}", "GET", messages.show_message, openapi.SHOW),
         Route("/v1/messages/{id}/timeline", "GET", messages.show_timeline, openapi.TIMELINE),
         Route("/v1/messages/{id}/cancel", "POST", messages.cancel_message, openapi.CANCEL),
+        Route("/v1/shares/{token}", "GET", shares.show_share),
+        Route("/v1/shares/{token}/done", "POST", shares.say_done),
+        Route("/v1/shares/{token}/cannot", "POST", shares.say_cannot),
+        Route("/v1/proofs/{id}", "GET", shares.show_proof),
         Route("/v1/openapi.json", "GET", pages.document),
         Route("/v1/docs", "GET", pages.docs),
+        Route("/v1/hooks/cases", "POST", hooks.case_told),
         Route("/", "GET", pages.home),
         Route("/style.css", "GET", pages.style),
         Route("/healthz", "GET", monitoring.alive),
         Route("/readyz", "GET", monitoring.ready),
         Route("/metrics", "GET", monitoring.metrics),
+        *(Route(path, method, page) for (path, method), page in routes_of(ChoicePages(web)).items()),
     )
     for route in routes:
         _add(app, route)

@@ -17,6 +17,7 @@ from ombud.errors import (
     DiskFull,
     DomainNotYours,
     MethodNotAllowed,
+    NoActiveChoice,
     NoRoute,
     NotAuthenticated,
     NotFound,
@@ -31,7 +32,7 @@ from ombud.web.incoming import as_bad_field
 
 MEDIA_TYPE = "application/problem+json"
 #: The customer's set-up is at fault, not the call: the product can show its user what to do.
-CUSTOMERS_TURN = (DomainNotYours, NoRoute, CustomerSuspended, RegionNotAllowed)
+CUSTOMERS_TURN = (DomainNotYours, NoActiveChoice, NoRoute, CustomerSuspended, RegionNotAllowed)
 #: Seconds to wait, where the error itself does not know.
 _WAITS: tuple[tuple[type[OmbudError], int], ...] = (
     (StillRunning, 1),
@@ -94,7 +95,8 @@ class Problems:
             problem["param"] = str(param)[:100]
         if isinstance(error, CUSTOMERS_TURN):
             problem["customer_action"] = {
-                "code": error.code, "text_sv": error.text("sv"), "text_en": error.text("en"), "url": page,
+                "code": error.code, "text_sv": error.text("sv"), "text_en": error.text("en"),
+                "url": str(error.details.get("url") or page),  # where it is done, or else what it is about
             }  # fmt: skip
         return Response(json.dumps(problem, ensure_ascii=False).encode(), error.http, headers, MEDIA_TYPE)
 

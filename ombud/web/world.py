@@ -10,6 +10,7 @@ from ombud.clock import Clock
 from ombud.db import Database, GroupCommit
 from ombud.db.snapshot import Snapshot
 from ombud.routing import Facts
+from ombud.seal import Seal
 from ombud.settings import Settings
 from ombud.submission import Submissions
 
@@ -25,3 +26,4 @@ class Web:
     settings: Settings
     healthy: Callable[[], list[str]]  # the names of what is not ready; empty: ready
     metrics: Callable[[], bytes]  # as Prometheus reads them
+    seal: Seal  # opens what is kept sealed: the secrets of links and webhooks

@@ -15,6 +15,8 @@ from click.testing import CliRunner
 
 from ombud.cli.app import app
 
+#: Between the campaign's risk date and its stop: who has chosen nothing goes by the old way.
+APPLIED, NOW = "2024-04-16T09:00", "2024-04-16T10:00"
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "molntjanst-2024" / "ombud.toml"
 
 
@@ -59,6 +61,7 @@ class Ombud:
 @pytest.fixture(autouse=True)
 def _logging_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("OMBUD_LANG", "en")
+    monkeypatch.setenv("OMBUD_SERVICE__AT", NOW)
     before = structlog.get_config()
     yield
     structlog.configure(**before)
@@ -67,7 +70,7 @@ def _logging_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def _applied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("installation") / "dir"
-    Ombud(directory)("apply", EXAMPLE)
+    Ombud(directory)("--at", APPLIED, "apply", EXAMPLE)
     return directory
 
 

@@ -61,7 +61,7 @@ def test_a_sent_message_is_in_the_queue_when_the_command_returns(ombud: Any, tmp
         "Hyresavi för maj",
         ["avi"],
     )
-    assert {one["reason"] for one in message["recipients"]} == {"customer_route"}
+    assert {one["reason"] for one in message["recipients"]} == {"choice_live"}
     database = Database.open(f"sqlite:///{ombud.directory / 'ombud.db'}")
     with database.read() as tx:
         content = queue.content(tx, Scope(), message["id"])
@@ -144,7 +144,7 @@ def test_a_message_is_shown_with_its_timeline_for_people_and_programs(ombud: Any
     assert recipient["address"] == "bo@mejlen.example"
     table = ombud("messages", "show", id, "--table", "--lang", "sv").out
     assert "anna@storpost.example" in table
-    assert "accepted    customer_route" in table
+    assert "accepted    choice_live" in table
     assert ombud("messages", "show", "nothing", code=1).error["code"] == "not_found"
     assert ombud("messages", "show", f"{id}-2", code=1).error["code"] == "not_found"
     assert id in ombud("messages", "list", "--table").out
@@ -226,7 +226,7 @@ def test_a_deferred_recipient_is_tried_again_at_once(ombud: Any) -> None:
     assert states(ombud) == {"deferred": 1}
     assert ombud("queue", "retry", "--state", "deferred", "--yes", "--table").out == "1 of 1 recipients changed.\n"
     (recipient,) = ombud("messages", "show", id).json["recipients"]
-    assert (recipient["state"], recipient["reason"]) == ("deferred", "customer_route")
+    assert (recipient["state"], recipient["reason"]) == ("deferred", "choice_live")
     assert datetime.fromisoformat(recipient["due_at"]) < datetime.now(UTC) + timedelta(minutes=1)
     assert [one["type"] for one in ombud("messages", "show", id).json["timeline"]] == [
         "accepted",

@@ -58,6 +58,7 @@ class Recipient(View):
     address: str
     state: State
     reason: str = Field(description="Why it takes its route, or why it is held: a stable code.")
+    warning: str | None = Field(description="What it was accepted in spite of: a stable code.", examples=["gmail_at_risk"])
     route: str | None
     attempts: int
     due_at: Moment | None = Field(description="When it is tried next.")
@@ -186,7 +187,7 @@ def _about(web: Web, view: MessageView) -> dict[str, Any]:
 
 def _recipient(web: Web, message_id: str, view: RecipientView) -> Recipient:
     return Recipient(
-        id=f"{message_id}-{view.n}", address=view.address, state=view.state, reason=view.reason,
+        id=f"{message_id}-{view.n}", address=view.address, state=view.state, reason=view.reason, warning=view.warning,
         route=_route(web, view.route_id), attempts=view.attempts, due_at=view.due_at, changed_at=view.changed_at,
     )  # fmt: skip
 
