@@ -396,6 +396,14 @@ class BadCsv(BadRequest):
     sv = "{file}, rad {line}: {reason}. Inget har ändrats."
 
 
+class SwitchedMeanwhile(BadRequest):
+    """Somebody else has switched {customer} meanwhile. Look at where it stands, and do it again if it is still to be done."""
+
+    code = "switched_meanwhile"
+    sv = "Någon annan har slagit om {customer} under tiden. Titta på hur det står till, och gör om det om det fortfarande behövs."
+    http = 409
+
+
 class NotReadyToGoLive(BadRequest):
     """{customer} cannot go live with {alternative} yet: {lacks}. See to that first, or go live all the same with a reason."""
 
@@ -874,10 +882,10 @@ class RotationUnderWay(BadRequest):
     http = 409
 
 
-class DomainNotProved(BadRequest):
+class DomainUnknown(BadRequest):
     """{domain} belongs to no customer here. Add it first: `ombud domains add {domain}`."""
 
-    code = "domain_not_proved"
+    code = "domain_unknown"
     sv = "{domain} hör inte till någon kund här. Lägg till den först: `ombud domains add {domain}`."
     http = 404
 

@@ -18,11 +18,13 @@ import structlog
 
 from ombud import maillog, metrics, queue
 from ombud.accounts import Sender, load_directory
+from ombud.billing.alarms import Alarm, due_alarms, put_alarms
 from ombud.campaigns.answering import learn_case_number
 from ombud.campaigns.brownouts import tell_what_it_did
 from ombud.campaigns.correspondence import due_letters
 from ombud.campaigns.jobs import CampaignJobs
 from ombud.campaigns.mailing import letter_writer
+from ombud.campaigns.usageletters import usage_letters
 from ombud.choices import load_choices
 from ombud.clock import Clock
 from ombud.db import GroupCommit, Transaction
@@ -63,6 +65,8 @@ WATCH_EVERY = 20.0
 COUNT_EVERY = 20.0
 #: Domains whose records are due to be looked at are looked for so often.
 LOOK_EVERY = 1.0
+#: So many in one round, and seconds between two: ten thousand that come at once take most of an hour, and a fifth of a core.
+LOOK_MOST, LOOK_PACE = 20, 0.25
 #: Steps of key rotation are taken so often, and the probe mailbox looked into.
 ROTATE_EVERY, READ_PROBES_EVERY = 60.0, 30.0
 PROOFS_AT_A_TIME = 10
@@ -70,6 +74,8 @@ FORGET_EVERY = 3600.0
 #: Letters that are due are looked for so often, and those on their way followed.
 WRITE_EVERY, LETTERS_FOLLOWED_EVERY = 60.0, 5.0
 LETTERS_A_COMMIT = 100
+#: So often it is looked at who has used up what is included, or reached a cap.
+ALARM_EVERY = 60.0
 #: Open files beside the SMTP door's connections: HTTP, next hops, the database.
 OTHER_FILES = 3000
 
@@ -108,7 +114,9 @@ class Service:
             self.settings, self.database, self.group, self.clock, self.facts, self.delivery.wake
         )
         self.teller = self._teller()
-        self.watching = Watching(self.database.reading, self._in_group, self._resolver, self._needs)
+        self.watching = Watching(
+            self.database.reading, self._in_group, self._resolver, self._needs, most=LOOK_MOST, pace=LOOK_PACE
+        )
         self.rotation = Rotation.of(
             self.settings.dns, installation.seal, self._resolver, self.database.reading, self._in_group
         )
@@ -157,6 +165,7 @@ class Service:
         self._spawn(self._every(CAMPAIGNS_EVERY, self.campaigns.go_live))
         self._spawn(self._every(CAMPAIGNS_EVERY, self.campaigns.tell_of_brownouts))
         self._spawn(self._every(FORGET_EVERY, self.campaigns.forget))
+        self._spawn(self._every(ALARM_EVERY, self._raise_alarms))
         if self.settings.dns.watch:
             self._spawn(self._every(LOOK_EVERY, self._look_at_domains))
             self._spawn(self._every(ROTATE_EVERY, self._rotate_keys))
@@ -366,6 +375,13 @@ class Service:
             await self.group.run(_write_all, (due[start : start + LETTERS_A_COMMIT], self.installation))
         self.teller.wake()
 
+    async def _raise_alarms(self) -> None:
+        """Look at what customers have used; tell them of what they have reached, and hold what is over a hard cap."""
+        due = await self.database.reading(due_alarms, self.clock.now())
+        if due:
+            await self.group.run(_alarm_all, (due, self.installation))
+            self.teller.wake()
+
     async def _forget(self) -> None:
         await self.group.run(_forget_all, (timedelta(days=self.settings.limits.idempotency_days), self.clock))
 
@@ -404,6 +420,16 @@ def _write_all(tx: Transaction, pieces: Sequence[tuple[list[Letter], Installatio
             new += tell_what_it_did(tx, campaign, directory, writer, now)
         written.append(len(new))
     return written
+
+
+def _alarm_all(tx: Transaction, pieces: Sequence[tuple[list[Alarm], Installation]]) -> list[int]:
+    raised = []
+    for due, installation in pieces:
+        now = installation.clock.now()
+        new = put_alarms(tx, due, now)
+        put_letters(tx, letter_writer(tx, installation.seal, installation.settings), usage_letters(tx, new, now), now)
+        raised.append(len(new))
+    return raised
 
 
 def _forget_all(tx: Transaction, pieces: Sequence[tuple[timedelta, Clock]]) -> list[int]:

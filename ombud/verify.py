@@ -37,6 +37,7 @@ from sqlalchemy import func as sql
 from ombud.accounts.credentials import credential_table
 from ombud.accounts.links import link_table
 from ombud.accounts.people import person_table
+from ombud.billing.ledger import basis_table, invoiced_table, period_table
 from ombud.campaigns.cases import case_table
 from ombud.choices.choosing import choice_table
 from ombud.choices.extending import extension_table
@@ -44,6 +45,9 @@ from ombud.clock import STOCKHOLM
 from ombud.db import Transaction
 from ombud.db.snapshot import revision_table
 from ombud.domains.keys import KeyState, signing_key_table
+from ombud.domains.table import domain_table
+from ombud.domains.watch import State as DomainState
+from ombud.domains.watchlist import watch_table
 from ombud.notices.letters import letter_table
 from ombud.notices.outbox import State as NoticeState
 from ombud.notices.outbox import notice_table
@@ -115,6 +119,7 @@ def _ask(tx: Transaction, code: str, find: Find) -> Violation | None:
 
 _m, _b, _r, _a, _e = message_table.c, body_table.c, recipient_table.c, attempt_table.c, event_table.c
 _u, _t, _w, _route, _hold = usage_table.c, tally_table.c, worker_table.c, route_table.c, hold_table.c
+_i, _billed, _period = basis_table.c, invoiced_table.c, period_table.c
 _RECIPIENT = (_r.message_id + "-" + cast(_r.n, Text)).label("name")
 _QUEUED = (State.WAITING, State.DEFERRED)  # these must be due
 _MAY_BE_DUE = (*_QUEUED, State.UNKNOWN)
@@ -525,6 +530,66 @@ def key_half_there(tx: Transaction) -> Select[Any]:
     """A key that is not revoked has lost its private half, or a revoked one still has it."""
     gone = sql.length(_key.sealed_private) == 0
     return select(_named("key", _key.id)).where(gone != (_key.state == KeyState.REVOKED))
+
+
+# --- domains -------------------------------------------------------------------------------------------------------
+
+_watch = watch_table.c
+
+
+@rule
+def domain_unwatched(tx: Transaction) -> Select[Any]:
+    """A proved domain is not watched."""
+    return select(domain_table.c.name).where(domain_table.c.name.not_in(select(_watch.domain)))
+
+
+@rule
+def domain_stops_when(tx: Transaction) -> Select[Any]:
+    """A domain at risk has no time at which it stops, or one that is in order still has one."""
+    at_risk = _watch.state.in_((DomainState.AT_RISK, DomainState.LOST))
+    return select(_watch.domain.label("name")).where(at_risk == _watch.stop_at.is_(None))
+
+
+# --- invoices ------------------------------------------------------------------------------------------------------
+
+
+@rule
+def invoice_numbers_gap(tx: Transaction) -> Select[Any]:
+    """The numbers of invoices and credits are not one series without gaps."""
+    before = select(_i.running, sql.lag(_i.running).over(order_by=_i.running).label("before")).subquery().c
+    return select(_named("number", before.running)).where(before.running != before.before + 1)
+
+
+@rule
+def invoice_unlocked(tx: Transaction) -> Select[Any]:
+    """There is an invoice of a month that is not locked."""
+    locked = select(_period.period).where(_period.locked_at.is_not(None))
+    return select(_i.number.label("name")).where(_i.period.not_in(locked))
+
+
+@rule
+def credited_too_much(tx: Transaction) -> Select[Any]:
+    """The credits of an invoice come to more than it does."""
+    given = (
+        select(_i.credits, sql.sum(_i.net).label("net"))
+        .where(_i.credits.is_not(None))
+        .group_by(_i.credits)
+        .subquery()
+        .c
+    )
+    return select(_i.number.label("name")).where(given.credits == _i.id, sql.abs(given.net) > sql.abs(_i.net))
+
+
+@rule
+def invoiced_differs(tx: Transaction) -> Select[Any]:
+    """What an invoice has billed, month by month, is not what it comes to."""
+    billed = select(_billed.basis_id, sql.sum(_billed.net).label("net")).group_by(_billed.basis_id).subquery()
+    of_invoice = basis_table.outerjoin(billed, billed.c.basis_id == _i.id)
+    return (
+        select(_i.number.label("name"))
+        .select_from(of_invoice)
+        .where(_i.serial == 0, _i.net.is_distinct_from(billed.c.net))
+    )
 
 
 # --- what the rules are made with ----------------------------------------------------------------------------------

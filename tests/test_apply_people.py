@@ -133,7 +133,7 @@ def test_letters_go_out_by_themselves_when_the_campaign_says_so(database: Databa
     example = Path(__file__).resolve().parents[1] / "examples" / "molntjanst-2024"
     for file in example.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    toml = (example / "ombud.toml").read_text()
+    toml = (example / "ombud.toml").read_text().replace("rsa-sha256", "ed25519-sha256")  # made in no time
     _run(database, tmp_path, toml)
     automatic = toml.replace('after_stop = "refuse"', 'letters = "automatic"\nafter_stop = "refuse"')
     assert _run(database, tmp_path, automatic) == [("changed", "letters", "molntjanst-2024")]

@@ -61,7 +61,9 @@ def test_a_vendors_zone_makes_two_aliases_of_it_of_which_one_waits_for_its_key(d
     assert [(one.kind, one.name, one.spare) for one in keys] == [
         ("CNAME", "om1._domainkey.kund.example", False), ("CNAME", "om2._domainkey.kund.example", True),
     ]  # fmt: skip
-    assert [one.value for one in before.records] == [one.value for one in after.records], "what is published never changes"
+    assert [one.value for one in before.records] == [one.value for one in after.records], (
+        "what is published never changes"
+    )
     assert not before.keyless
 
 

@@ -295,11 +295,35 @@ TALLY = [
     "INSERT INTO tally SELECT 19850, customer_id, product_id, route_id, CASE WHEN billable THEN 'billable' ELSE 'free' END, 0, count(*) FROM usage GROUP BY 2, 3, 4, 5",
 ]
 
+LOCKED = "INSERT INTO billing_period (period, preview, hash, previewed_at, previewed_by, locked_at) VALUES ('2024-05', '{}', 'h', 1, 'eva', 1)"
+
+
+def invoice(running: int, *, serial: int = 0, credits: str = "NULL", net: int = 50_000) -> str:
+    return (
+        "INSERT INTO invoice_basis (running, number, customer_id, period, serial, credits, issued, currency, net, vat, emails, content,"
+        f" sha256, by, at) VALUES ({running}, 'M{running}', 1, '2024-05', {serial}, {credits}, 1, 'SEK', {net}, 0, 0, '{{}}', '', 'eva', 1)"
+    )
+
+
+def billed(number: str, net: int = 50_000) -> str:
+    return f"INSERT INTO invoiced SELECT 1, '2024-05', id, 0, {net} FROM invoice_basis WHERE number = '{number}'"
+
+
+_OF_M1 = "(SELECT id FROM invoice_basis WHERE number = 'M1')"
+
 BREAK = [
+    ("invoice_numbers_gap", [LOCKED, invoice(1), billed("M1"), invoice(3, serial=1, credits=_OF_M1, net=-50_000)]),
+    ("invoice_unlocked", [invoice(1), billed("M1")]),
+    ("credited_too_much", [LOCKED, invoice(1), billed("M1"), invoice(2, serial=1, credits=_OF_M1, net=-50_001)]),
+    ("invoiced_differs", [LOCKED, invoice(1), billed("M1", 49_999)]),
+    ("invoiced_differs", [LOCKED, invoice(1)]),
     ("keys_doubled", ["UPDATE signing_key SET state = 'active', sealed_private = (SELECT sealed_private FROM signing_key WHERE state = 'active') WHERE state = 'revoked'"]),
     ("keys_doubled", ["UPDATE signing_key SET selector = 'om2', state = 'next', sealed_private = (SELECT sealed_private FROM signing_key WHERE state = 'active') WHERE state = 'revoked'"]),
     ("key_half_there", ["UPDATE signing_key SET state = 'retiring' WHERE state = 'revoked'"]),
     ("key_half_there", ["UPDATE signing_key SET sealed_private = (SELECT sealed_private FROM signing_key WHERE state = 'active') WHERE state = 'revoked'"]),
+    ("domain_unwatched", ["DELETE FROM domain_watch"]),
+    ("domain_stops_when", ["UPDATE domain_watch SET state = 'at_risk'"]),
+    ("domain_stops_when", ["UPDATE domain_watch SET stop_at = 1"]),
     ("choice_missing", ["DELETE FROM choice WHERE number = 1 AND NOT by_operator"]),
     ("choice_missing", ["UPDATE choice SET number = 3 WHERE number = 2"]),
     ("choice_by_a_stranger", ["UPDATE choice SET person_id = (SELECT id FROM person WHERE name = 'Lars') WHERE number = 2"]),

@@ -43,8 +43,12 @@ def customer_of_table(table: Table) -> WantedCustomer:
     routes = _routes_of_table(table) if table.has("route") or table.has("routes") else None
     group = table.text("group", "") if table.has("group") else None
     payer = _payer({name: table.text(name, "") for name in PAYER_COLUMNS if table.has(name)}, table.refuse)
+    alternative = table.text("alternative", NO_ROUTE)
     table.close()
-    return WantedCustomer(slug=slug, **values, routes=routes, group=group, payer=payer, where=table.where)
+    return WantedCustomer(
+        slug=slug, **values, routes=routes, alternative="" if alternative == NO_ROUTE else alternative, group=group, payer=payer,
+        where=table.where,
+    )  # fmt: skip
 
 
 def _routes_of_table(table: Table) -> dict[str, str]:

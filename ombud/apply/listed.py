@@ -49,12 +49,14 @@ def _chosen(tx: Transaction, presenter: Presenter, customer: Customer, listed: W
     if before and before.alternative == wanted:
         return Step(Done.SAME, "choice", name, wanted)
     if before and before.by != THE_LIST:
-        return Step(Done.SAME, "choice", name, f"{before.alternative}, chosen by {before.by}; the list's {wanted} is left")
+        return Step(
+            Done.SAME, "choice", name, f"{before.alternative}, chosen by {before.by}; the list's {wanted} is left"
+        )
     shown = presenter.shown(customer, wanted, customer.language)
-    expected = before.id if before else None
     choose(
-        tx, campaign, customer, wanted, shown, now, expected=expected, operator=THE_LIST, reason=listed.where or THE_LIST
-    )
+        tx, campaign, customer, wanted, shown, now, expected=before.id if before else None, operator=THE_LIST,
+        reason=listed.where or THE_LIST,
+    )  # fmt: skip
     return Step(Done.of(before, True), "choice", name, f"{before.alternative} -> {wanted}" if before else wanted)
 
 
@@ -62,7 +64,9 @@ def _check_offered(campaign: Campaign, listed: WantedCustomer) -> None:
     offered = [one.slug for one in campaign.offered]
     if listed.alternative not in offered:
         known = known_names(listed.alternative, offered)
-        raise Misconfigured(reason=f"{listed.where}: the campaign {campaign.slug} does not offer {listed.alternative}; {known}")
+        raise Misconfigured(
+            reason=f"{listed.where}: the campaign {campaign.slug} does not offer {listed.alternative}; {known}"
+        )
 
 
 def _live(

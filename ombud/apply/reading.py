@@ -55,6 +55,10 @@ def read(path: Path, environment: Mapping[str, str]) -> Wanted:
     vendor.close()
     top.close()
     _refuse_doubles(path.name, wanted)
+    if not chosen_in:
+        for one in wanted.customers:
+            if one.alternative:
+                raise Misconfigured(reason=f"{one.where}: alternative is a choice in a campaign, and the file has none")
     return wanted
 
 

@@ -9,5 +9,6 @@ whatif.py              the last months under another plan      exports/         
 """
 
 from ombud.billing.subscriptions import running_of, start, stop, subscriptions_of
+from ombud.billing.whatif import Estimate, compare, estimate
 
-__all__ = ["running_of", "start", "stop", "subscriptions_of"]
+__all__ = ["Estimate", "compare", "estimate", "running_of", "start", "stop", "subscriptions_of"]

@@ -18,8 +18,8 @@ from ombud.choices import Alternative, Choice, Need
 from ombud.choices.choosing import choices_of
 from ombud.clock import STOCKHOLM
 from ombud.db import Transaction
-from ombud.errors import BadField, ChoiceConflict, NotReadyToGoLive, WrongState
-from ombud.routing import Route, Switch, decide, put_switch
+from ombud.errors import BadField, ChoiceConflict, NotReadyToGoLive, SwitchedMeanwhile, WrongState
+from ombud.routing import Route, Switch, decide, load_switches, put_switch
 
 #: Who goes live with what is ready, where the campaign says that nobody need ask.
 AUTOMATIC = "ombud"
@@ -73,7 +73,8 @@ def go_live(
     What is live already stays as it is. One switch for each way that the mail took before, which failures are measured against.
 
     Raises NotReadyToGoLive, BadField for a product that is not the campaign's, WrongState when all of it is live already,
-    ChoiceConflict when the customer has chosen anew since the picture, and what `put_switch` does.
+    ChoiceConflict or SwitchedMeanwhile when the customer has chosen anew or been switched since the picture, and what `put_switch`
+    does.
     """
     remaining = _remaining(picture, customer, products)
     missing = lacks(picture, customer)
@@ -82,7 +83,7 @@ def go_live(
     if choice is None or route is None or (missing and not override_reason.strip()):
         raise _not_ready(picture, customer, missing)
     case = hold_case(tx, picture.campaign.id, customer.id, now)
-    _see_that_it_stands(tx, choice, customer)
+    _see_that_it_stands(tx, picture, choice, customer)
     reason = override_reason.strip()
     switches = [
         put_switch(
@@ -141,12 +142,15 @@ def _not_ready(picture: Picture, customer: Customer, missing: Sequence[Lack]) ->
     )
 
 
-def _see_that_it_stands(tx: Transaction, choice: Choice, customer: Customer) -> None:
-    """Raises ChoiceConflict when the choice is not the newest any more. The case's row is held: whoever chooses anew writes on it
-    too, so the second of the two waits for the first, and nobody goes live with what was just left."""
+def _see_that_it_stands(tx: Transaction, picture: Picture, choice: Choice, customer: Customer) -> None:
+    """Raises ChoiceConflict when the choice is not the newest any more, SwitchedMeanwhile when somebody has switched the customer
+    since the picture. The case's row is held: whoever chooses anew or goes live writes on it too, so the second of two waits for the
+    first, and then sees what it did."""
     newest = choices_of(tx, choice.campaign_id, customer.id)[-1]
     if newest.id != choice.id:
         raise ChoiceConflict(customer=customer.name, by=newest.by, alternative=newest.alternative or "-")
+    if set(load_switches(tx, customer.id)) != set(picture.routing.switches_of.get(customer.id, ())):
+        raise SwitchedMeanwhile(customer=customer.name)
 
 
 def _by_way(

@@ -250,10 +250,9 @@ class _Planner:
     def _links(self, standing: Standing, person: Person, last_day: date) -> dict[str, LinkWish]:
         # It must not expire before the day that it is about, nor soon after.
         valid_for = max(timedelta(days=LINK_DAYS), (last_day - self._today) + timedelta(days=LINK_DAYS))
-        links = {}
         if person.role is Role.IT_SUPPLIER:  # who is told of DNS, and has nothing to choose
-            return links
-        links["choose_url"] = LinkWish(Scope.CHOOSE, self._campaign.slug, valid_for)
+            return {}
+        links = {"choose_url": LinkWish(Scope.CHOOSE, self._campaign.slug, valid_for)}
         if person.id not in self._known.past.snoozed and snoozed_until(self._today, last_day):
             links["snooze_url"] = LinkWish(Scope.SNOOZE, self._campaign.slug)
         return links

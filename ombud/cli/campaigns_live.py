@@ -20,7 +20,7 @@ from ombud.choices import load_choices
 from ombud.cli.operator import by_option, campaign_named, campaign_option, moment, picture_of
 from ombud.cli.session import NOT_OK, Command, Session, dry_run_option, yes_option
 from ombud.clock import STOCKHOLM
-from ombud.errors import NotReadyToGoLive, WrongState
+from ombud.errors import ChoiceConflict, NotReadyToGoLive, SwitchedMeanwhile, WrongState
 from ombud.installation import Installation
 from ombud.wording import said_number
 
@@ -208,7 +208,7 @@ def _go_live(
     try:
         with changing(installation.database, dry_run=dry_run) as tx:
             switches = go_live(tx, picture, customer, now, centre=centre, **how)
-    except (NotReadyToGoLive, WrongState) as error:
+    except (NotReadyToGoLive, WrongState, SwitchedMeanwhile, ChoiceConflict) as error:
         return {
             "customer": customer.slug, "result": "refused", "route": None, "products": None, "switches": [],
             "lacks": error.details.get("codes") or [error.code], "detail": error.text(), "dry_run": dry_run,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ombud.cli.operator import by_option
 from ombud.cli.session import NOT_OK, Command, Session, yes_option
 
 if TYPE_CHECKING:
@@ -33,6 +33,15 @@ def _period(ctx: click.Context, param: click.Parameter, value: str) -> str:
 def _period_option(function: F) -> F:
     return click.option(
         "--period", required=True, callback=_period, metavar="MONTH", help="Which month, such as 2024-04."
+    )(function)
+
+
+def by_option(function: F) -> F:
+    return click.option(
+        "--by",
+        envvar="OMBUD_OPERATOR",
+        default=getuser,
+        help="Who you are; the default is OMBUD_OPERATOR, or who is logged in.",
     )(function)
 
 

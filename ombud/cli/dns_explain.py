@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 
 @click.command("explain", cls=Command)
-@click.argument("what", metavar="DOMAIN|CODE")
+@click.argument("what", metavar="DOMAIN|CODE|REPLY")
 @click.option("--nameserver", metavar="IP[:PORT]", help="Ask this server for everything.")
 @click.option("--details", is_flag=True, help="Everything: who was asked and when, what to do, the technical side.")
 @click.pass_context
 def explain(ctx: click.Context, what: str, nameserver: str | None, details: bool) -> None:
-    """Look at the mail DNS of any DOMAIN, whosever it is, or tell what the finding CODE means. Exit code 3: something is wrong.
+    """Look at the mail DNS of any DOMAIN, whosever it is; or tell what the finding CODE means, or what a mail server's REPLY
+    (as "535 5.7.139 Authentication unsuccessful ...") says is wrong with the set-up. Exit code 3: something is wrong.
 
     It looks at single names only, and never lists what is in a zone.
     """
@@ -35,6 +36,9 @@ def explain(ctx: click.Context, what: str, nameserver: str | None, details: bool
     session: Session = ctx.obj
     if what in catalogue():
         _show_code(session, what)
+        return
+    if " " in what.strip():
+        _show_reply(session, what)
         return
     found = asyncio.run(_look(session, typed_domain(what), nameserver))
     if session.as_json:
@@ -54,6 +58,28 @@ def _show_code(session: Session, code: str) -> None:
         {
             "code": code, "weight": kind.weight.value, "turn": kind.turn.value, "verdict": words.verdict, "do": words.do,
             "detail": words.detail, "link": kind.link or None,
+        }
+    )  # fmt: skip
+
+
+def _show_reply(session: Session, reply: str) -> None:
+    """Raises NotFound for words that say nothing of the set-up."""
+    from ombud.domains.checks import finding_json
+    from ombud.domains.findings import finding_of_reply
+    from ombud.errors import NotFound
+    from ombud.mail.encodedword import without_unsafe
+
+    finding = finding_of_reply(reply)
+    if finding is None:
+        raise NotFound(kind="finding", name=without_unsafe(reply[:100]))
+    kind = finding.kind
+    if session.as_json:
+        session.show_json(finding_json(finding))
+        return
+    session.show_one(
+        {
+            "code": finding.code, "weight": finding.weight.value, "turn": kind.turn.value,
+            "verdict": finding.verdict(session.language), "do": finding.advice(session.language), "link": kind.link or None,
         }
     )  # fmt: skip
 

@@ -87,14 +87,14 @@ async def checked(installation: Installation, domain: str, nameserver: str | Non
 
     now, database = installation.clock.now(), installation.database
     with database.read() as tx:
-        needs, watch, taken = known(tx, installation, domain, now)
+        needs, watch = known(tx, installation, domain, now)
         hosts = load_hosts(tx)
     source = source_of(installation, nameserver)
     if watch is None or nameserver:
-        report = await check(
-            domain, needs.records, source, now, bulk=needs.bulk, keyless=needs.keyless, taken=taken and not nameserver
-        )
+        report = await check(domain, needs.records, source, now, bulk=needs.bulk, keyless=needs.keyless)
         state, next_check, stop_at = "ok" if report.ok else "pending", None, None
+        if not nameserver:
+            await _settle(installation, domain, now)
     else:
         report, watch = await _looked_at(installation, source, watch, needs, now)
         report = told(report, watch)
@@ -102,8 +102,8 @@ async def checked(installation: Installation, domain: str, nameserver: str | Non
     return Checked(report, state, hosts.host_of(domain, report.name_servers), next_check, stop_at)
 
 
-def known(tx: Transaction, installation: Installation, domain: str, now: datetime) -> tuple[Needs, Watch | None, bool]:
-    """What the domain needs, its watch where it is proved itself, and whether it lies under another's proof."""
+def known(tx: Transaction, installation: Installation, domain: str, now: datetime) -> tuple[Needs, Watch | None]:
+    """What the domain needs, and its watch where it is proved itself; of one that is only claimed, the claim's record."""
     from dataclasses import replace
 
     from ombud.accounts import load_directory
@@ -116,9 +116,19 @@ def known(tx: Transaction, installation: Installation, domain: str, now: datetim
     owned = load_ownership(tx).domains.get(domain)
     if owned:
         zone = installation.settings.dns.vendor_zone
-        return needs_of(tx, owned, load_facts(tx), load_directory(tx), now, zone), watch_of(tx, domain), False
+        return needs_of(tx, owned, load_facts(tx), load_directory(tx), now, zone), watch_of(tx, domain)
     claims = [claim.record for claim in open_claims(tx) if claim.domain == domain]
-    return replace(Needs(), records=tuple(claims[:1])), None, False
+    return replace(Needs(), records=tuple(claims[:1])), None
+
+
+async def _settle(installation: Installation, domain: str, now: datetime) -> None:
+    """Whoever checks a domain that is claimed need not wait until the service looks for the token."""
+    from ombud.domains.claims import open_claims
+
+    with installation.database.read() as tx:
+        claims = [claim for claim in open_claims(tx) if claim.domain == domain]
+    for claim in claims:
+        await watching_of(installation).look_for(claim, now)
 
 
 async def _looked_at(

@@ -59,7 +59,7 @@ def prove(ctx: click.Context, name: str | None, slug: str | None, wait: float, f
             {"proof": None}, "That is no probe message that is waited for.", "Det är inget provmejl som väntas."
         )
     else:
-        session.show_one(values)
+        session.show_one(values if session.as_json else {"passed": values.pop("ok"), **values})
     if proof is None or not proof.ok:
         ctx.exit(NOT_OK)
 
@@ -113,10 +113,10 @@ def _prover(installation: Installation) -> Prover:
 
 
 def _route(tx: Transaction, installation: Installation, domain: str, slug: str | None) -> Route:
-    """The route of that name, or the only one that the customer's mail takes. Raises NotFound, BadField, DomainNotProved."""
+    """The route of that name, or the only one that the customer's mail takes. Raises NotFound, BadField, DomainUnknown."""
     from ombud.accounts import load_directory
     from ombud.domains import load_ownership
-    from ombud.errors import BadField, DomainNotProved, NotFound
+    from ombud.errors import BadField, DomainUnknown, NotFound
     from ombud.routing import load_facts
 
     facts = load_facts(tx)
@@ -127,7 +127,7 @@ def _route(tx: Transaction, installation: Installation, domain: str, slug: str |
         return route
     owner = load_ownership(tx).owner(domain)
     if owner is None:
-        raise DomainNotProved(domain=domain)
+        raise DomainUnknown(domain=domain)
     routes = routes_of(facts, load_directory(tx), owner.customer_id, installation)
     if len(routes) != 1:
         names = ", ".join(one.slug for one in routes) or "none"

@@ -44,7 +44,7 @@ def to_publish(installation: Installation, domain: str) -> tuple[Sequence[Record
     from ombud.errors import NotFound
 
     with installation.database.read() as tx:
-        needs, watch, _ = known(tx, installation, domain, installation.clock.now())
+        needs, watch = known(tx, installation, domain, installation.clock.now())
         if watch is None and not needs.records:
             raise NotFound(kind="domain", name=domain)
         report = report_of(tx, domain) if watch else None

@@ -171,7 +171,7 @@ def _about(directory: Directory, facts: Facts, switch: Switch, now: datetime) ->
         "from": before.slug if before else None,
         "to": facts.routes[switch.to_route_id].slug,
         "at": switch.at,
-        "state": _state(switch, now),
+        "state": _state(facts, switch, now),
         "canary_percent": switch.canary_percent if switch.in_canary(now) else None,
         "canary_until": switch.canary_until,
         "campaign": facts.choices.campaign_by_id(switch.campaign_id).slug if switch.campaign_id else None,
@@ -180,9 +180,24 @@ def _about(directory: Directory, facts: Facts, switch: Switch, now: datetime) ->
     }
 
 
-def _state(switch: Switch, now: datetime) -> str:
+def _state(facts: Facts, switch: Switch, now: datetime) -> str:
     if switch.rolled_back_at is not None and switch.rolled_back_at <= now:
         return "rolled_back"
     if now < switch.at:
         return "planned"
-    return "canary" if switch.in_canary(now) else "live"
+    if switch.in_canary(now):
+        return "canary"
+    return (
+        "live"
+        if any(_rules(facts, switch, product, now) for product in switch.product_ids or facts.products)
+        else "superseded"
+    )
+
+
+def _rules(facts: Facts, switch: Switch, product_id: int, now: datetime) -> bool:
+    """Whether it is this switch that decides for the product: the newest one that stands and is no canary."""
+    standing = (
+        one for one in facts.switches_of.get(switch.customer_id, ())
+        if one.stands(now) and one.concerns(product_id) and not one.in_canary(now)
+    )  # fmt: skip
+    return next(standing, None) == switch

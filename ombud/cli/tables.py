@@ -48,7 +48,7 @@ _SWEDISH = {
     "email": "e-post", "phone": "telefon", "role": "roll", "may_choose": "får välja", "bounced_at": "studsade", "person": "person", "scope": "sida", "about": "om", "expires_at": "gäller till", "used": "använd", "notice": "meddelande", "tries": "försök", "why": "varför", "step": "steg", "outcome": "utfall", "url": "adress", "secret": "hemlighet", "automatic": "av sig själva", "settled_at": "klart",
     "run": "körning", "invoices": "fakturor", "files": "filer", "net": "netto", "vat": "moms", "total": "summa", "format": "format",
     "stage": "läge", "ball": "bollen hos", "days": "dagar", "next": "nästa steg", "to_gmail": "till Gmail", "share": "andel", "bar": "", "flags": "märkt", "reference": "referens", "opened_at": "öppnat", "here": "hos oss", "there": "hos dem", "line": "rad", "messages": "mejl", "brownout": "provstopp", "paused_by": "pausat av", "held": "hållna", "released": "släppta", "still_held": "hålls kvar", "result": "utfall", "lacks": "saknas",
-    "selector": "selektor", "record": "post", "dns_host": "DNS-tjänst", "mail_service": "e-posttjänst",
+    "passed": "godkänt", "selector": "selektor", "record": "post", "dns_host": "DNS-tjänst", "mail_service": "e-posttjänst",
     "spf_lookups": "SPF-uppslag", "signers": "signerar", "organisation": "organisation",
     "receiver": "mottagare", "bulk_since": "massavsändare sedan", "said_by": "sagt av", "made": "skapad",
     "said": "sagt", "revoked_at": "återkallad", "applies": "gäller", "answers": "svar",
@@ -56,11 +56,18 @@ _SWEDISH = {
     "from_seen": "avsändare som den sågs", "remarks": "anmärkningar", "codes": "koder", "link": "länk",
     "switch_at": "tar över", "keep_until": "finns kvar till",
     "meaning": "betydelse",
+    "expected": "ska vara", "turn": "bollen hos", "what": "vad", "typed": "skriv i namnfältet", "weight": "vikt",
+    "note": "tänk på", "next_check": "nästa kontroll", "stop_at": "stoppas", "verdict": "utlåtande", "do": "gör så här",
+    "panel": "kontrollpanel", "name_style": "namn skrivs", "apex": "domänen själv skrivs", "long_txt": "långa värden",
+    "minutes": "minuter", "how": "så här", "sure": "säkerhet", "source": "källa", "name_servers": "namnservrar",
+    "host": "värd", "suffixes": "namnservrar slutar på", "servers": "namnservrar", "example": "exempel", "seen": "sedd",
+    "first_at": "först", "last_at": "senast", "ttl": "giltigt (s)", "server": "frågad server", "covered": "täcks",
+    "checked_at": "kontrollerad",
 }  # fmt: skip
 _WIDE = 200  # into a file or a pipe there is no edge to keep to
 _GAP = 2  # between columns; one of it is where rich would draw a line
 #: Moments have a space in them, and are not broken there; other values may be, between words.
-_MOMENTS = {"at", "created_at", "proved_at", "due_at", "since", "until"}
+_MOMENTS = {"at", "created_at", "proved_at", "due_at", "next_check", "stop_at", "since", "until"}
 #: What may be cut off at the end of the line instead of taking another one; its first so many characters say enough.
 _CUT = {"subject": 16, "from": 16}
 _NARROW = 8  # a column that must be broken keeps so much

@@ -277,9 +277,11 @@ def _change_all(tx: Transaction, pieces: Sequence[Sequence[_Batch]]) -> list[int
 
 
 def _change(tx: Transaction, batch: _Batch) -> int:
-    if batch.prolong is not None:
-        queue.prolong(tx, [one.recipient_id for one in batch.changes], batch.prolong)
-    done = sum(one.now is not None for one in queue.change_all(tx, batch.changes))
+    changed = queue.change_all(tx, batch.changes)  # locks in order of the key, so it comes first
+    ids = [change.recipient_id for change, one in zip(batch.changes, changed, strict=True) if one.now is not None]
+    if batch.prolong is not None and ids:
+        queue.prolong(tx, ids, batch.prolong)
+    done = len(ids)
     if batch.counted and done:
         day = day_of(batch.changes[0].at)
         usage.add_tallies(tx, [Tally(day, batch.customer_id, batch.product_id, batch.route_id, batch.counted, done)])

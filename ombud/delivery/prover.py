@@ -33,7 +33,7 @@ from ombud.domains.proof import (
     waiting_since,
 )
 from ombud.domains.rotating import Run
-from ombud.errors import DomainNotProved, NoProbeMailbox, OmbudError
+from ombud.errors import DomainUnknown, NoProbeMailbox, OmbudError
 from ombud.providers.provider import Provider
 from ombud.routing import Route
 from ombud.settings import ProofSettings
@@ -59,12 +59,12 @@ class Prover:
 
     async def prove(self, domain: str, route: Route, ownership: Ownership, ring: KeyRing, by: str) -> Proof:
         """Send a probe message from the domain by the route. It is read by `read` when it has come. Raises NoProbeMailbox,
-        DomainNotProved, and what the route's settings raise."""
+        DomainUnknown, and what the route's settings raise."""
         if not self.settings.mailbox:
             raise NoProbeMailbox()
         owner = ownership.owner(domain)
         if owner is None:
-            raise DomainNotProved(domain=domain)
+            raise DomainUnknown(domain=domain)
         proof = new_proof(domain, owner.customer_id, route.id, self.settings.mailbox, self.host, by, self.clock.now())
         await self.write_in(begin_proof, proof)
         try:

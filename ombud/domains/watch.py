@@ -10,7 +10,6 @@ has 72 hours, and is lost only if it is still definitely missing then. A server 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -118,9 +117,11 @@ def place(looked: Looked) -> str:
 
 
 def outcome_of(watch: Watch, report: Report) -> Outcome:
-    """What the check says of what this domain has had in order. A record that has newly been asked for is never a miss."""
+    """What the check says of what this domain has had in order. A record that has newly been asked for is never a miss, and what
+    has gone is back only by the word of the zone's own servers: a resolver may still hold what was there."""
     if report.ok:
-        return Outcome.OK
+        gone = watch.state in (State.AT_RISK, State.LOST)
+        return Outcome.OK if report.reached or not gone else Outcome.UNKNOWN
     missed = any(
         looked.required and looked.sure and looked.state in WRONG and place(looked) in watch.good
         for looked in report.records
@@ -215,8 +216,3 @@ def told(report: Report, watch: Watch) -> Report:
 
 def _moment(at: datetime | None) -> str:
     return at.astimezone(STOCKHOLM).strftime("%Y-%m-%d %H:%M") if at else "–"
-
-
-def words_of(changes: Iterable[Change]) -> list[str]:
-    """For the operator's log."""
-    return [f"{change.domain}: {change.what}" for change in changes]

@@ -158,9 +158,9 @@ def get_switch(tx: Transaction, switch_id: int) -> Switch:
     return found[0]
 
 
-def load_switches(tx: Transaction) -> list[Switch]:
-    """Every switch there has been, the oldest first."""
-    return _read(tx)
+def load_switches(tx: Transaction, customer_id: int | None = None) -> list[Switch]:
+    """Every switch there has been, the oldest first; or every one of a customer's."""
+    return _read(tx) if customer_id is None else _read(tx, switch_table.c.customer_id == customer_id)
 
 
 #: In the order of a Switch's fields.

@@ -23,7 +23,7 @@ from ombud.db import Transaction
 from ombud.domains import keep_key
 from ombud.mail.dkim import new_key
 from ombud.routing import ask_brownout, load_facts, pause_route, roll_back
-from ombud.sandbox.stage import HYRA, Happening, Stage
+from ombud.sandbox.stage import HYRA, MARKNAD, Happening, Stage
 from ombud.sandbox.year import Plot
 
 CAMPAIGN = "molntjanst-2024"
@@ -224,8 +224,8 @@ async def last_mail_before_the_stop(stage: Stage) -> None:
 
 
 async def first_mail_after_the_stop(stage: Stage) -> None:
-    for slug in ("eken", "bjallerbo", "norrvik", "solrosen"):
-        await stage.send(slug, HYRA, "cecilia@hemmanet.example")
+    for slug, product in (("eken", HYRA), ("bjallerbo", HYRA), ("norrvik", MARKNAD), ("solrosen", HYRA)):
+        await stage.send(slug, product, "cecilia@hemmanet.example")  # Hyra by the API, Marknad by SMTP
     answers = {mail.customer: mail.answer or "accepted" for mail in list(stage.ledger.values())[-4:]}
     stage.tell("00:00: they send one more: " + ", ".join(f"{slug} {answer}" for slug, answer in answers.items()))
 

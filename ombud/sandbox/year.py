@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ombud import queue
-from ombud.sandbox.stage import DAY, LARGE, LEGEND, RISK, ROUTES, Happening, Stage, on_stage
+from ombud.accounts import load_directory
+from ombud.sandbox.stage import DAY, HYRA, LARGE, LEGEND, MARKNAD, RISK, ROUTES, Happening, Stage, on_stage
 from ombud.usage import Counted, tallies
 from ombud.workdays import is_workday
 
@@ -95,7 +96,7 @@ async def play(
             if is_workday(day) or day in plot:
                 await _play_day(stage, plot.get(day, []), day, slugs)
         progress(len(days), len(days))
-        return await _counted(stage, slugs, len(days), time.monotonic() - started)
+        return await _counted(stage, len(days), time.monotonic() - started)
 
 
 async def _play_day(stage: Stage, happenings: Sequence[Happening], day: date, slugs: Sequence[str]) -> None:
@@ -118,31 +119,45 @@ async def _play_day(stage: Stage, happenings: Sequence[Happening], day: date, sl
 _WEEKDAYS = ("m", "t", "o", "t", "f", "l", "s")
 
 
-async def _counted(stage: Stage, slugs: Sequence[str], days: int, seconds: float) -> Year:
+async def _counted(stage: Stage, days: int, seconds: float) -> Year:
     await stage.service.submissions.counting.flush()
     stage.collect()
+    with stage.installation.database.read() as tx:
+        theirs = {product.id for product in load_directory(tx).products.values() if product.slug in (HYRA, MARKNAD)}
+        told = Counter[Counted]()
+        for one in tallies(tx, FIRST, LAST + DAY):
+            if one.product_id in theirs:  # the vendor's letters are not what the story counts
+                told[one.what] += one.number
+        window = queue.fate_of_held(tx, "brownout", stage.now - 365 * DAY, stage.now + DAY)
+    year = Year(
+        _fates(stage),
+        days,
+        stage.duplicates,
+        told[Counted.AT_RISK],
+        stage.letters,
+        window.held,
+        window.released,
+        [],
+        seconds,
+    )
+    year.disagreements = list(_disagreements(stage, year, told))
+    return year
+
+
+def _fates(stage: Stage) -> dict[str, Fate]:
     fates: defaultdict[str, Fate] = defaultdict(Fate)
-    at_risk = 0
     for mail in stage.ledger.values():
         fate = fates[mail.customer]
         fate.submitted += 1
         fate.refused += bool(mail.answer)
-    for copy in stage.copies.values():
-        fate = fates[stage.ledger[copy.message_id.strip("<>")].customer]
+    for message_id, copy in stage.copies.items():
+        fate = fates[stage.ledger[message_id].customer]
         fate.delivered += not copy.refused
         fate.failed += copy.refused
         fate.by_route[ROUTES.get(copy.relay, copy.relay)] += 1
     for slug, number in stage.held().items():
         fates[slug].held = number
-    with stage.installation.database.read() as tx:
-        told = Counter[Counted]()
-        for one in tallies(tx, FIRST, LAST + DAY):
-            told[one.what] += one.number
-        window = queue.fate_of_held(tx, "brownout", stage.now - 365 * DAY, stage.now + DAY)
-    at_risk = told[Counted.AT_RISK]
-    year = Year(dict(fates), days, stage.duplicates, at_risk, stage.letters, window.held, window.released, [], seconds)
-    year.disagreements = list(_disagreements(stage, year, told))
-    return year
+    return dict(fates)
 
 
 def _disagreements(stage: Stage, year: Year, told: Counter[Counted]) -> Iterator[str]:
@@ -150,8 +165,8 @@ def _disagreements(stage: Stage, year: Year, told: Counter[Counted]) -> Iterator
     accepted = sum(not mail.answer for mail in stage.ledger.values())
     for what, counted, seen in (
         ("refused", told[Counted.REFUSED], year.total("refused")),
-        ("accepted", told[Counted.ACCEPTED] - year.letters, accepted),
-        ("handed over", told[Counted.BILLABLE] + told[Counted.FREE] - year.letters, year.total("delivered")),
+        ("accepted", told[Counted.ACCEPTED], accepted),
+        ("handed over", told[Counted.BILLABLE] + told[Counted.FREE], year.total("delivered")),
         ("failed", told[Counted.FAILED], year.total("failed")),
         ("at risk", told[Counted.AT_RISK], sum(map(stage.at_risk, stage.ledger.values()))),
     ):  # fmt: skip

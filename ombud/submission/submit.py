@@ -88,7 +88,7 @@ class Submissions:
         self._pace = Pace(settings.limits.messages_per_minute)
         self._disk = database.file.parent if database.file else None
         self._enough_disk = True
-        self.public_url = settings.http.public_url or f"http://{settings.http.host}:{settings.http.port}"
+        self.public_url = settings.http.public_url.rstrip("/") or f"http://{settings.http.host}:{settings.http.port}"
         self.counting = Counting(group)
         self.accepted = 0  # recipients, since the start
         self.warned: dict[str, int] = {}  # recipients, by warning

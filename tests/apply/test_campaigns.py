@@ -28,6 +28,7 @@ from ombud.choices import (
     page_text,
     record_choice,
     versions_of,
+    withdraw_choice,
 )
 from ombud.choices.groups import load_groups
 from ombud.choices.subprocessors import subprocessors
@@ -333,6 +334,25 @@ def test_what_strikes_customers_who_do_not_know_of_it_needs_a_yes(
     assert applied.choices().campaign("byte-2024").version == 2
 
 
+def test_an_alternative_that_nobody_has_chosen_goes_without_a_word(applied: Vendor) -> None:
+    with applied.database.write() as tx:
+        campaign, linden = load_choices(tx).campaign("byte-2024"), load_directory(tx).customer("linden")
+        active = load_choices(tx).active(campaign.id, linden.id)
+        assert active
+        withdraw_choice(tx, campaign, linden, NOON, expected=active.id, operator="anna", reason="fel")
+    start = applied.toml.index('[[campaigns.alternatives]]\nslug = "subcontractor"')
+    applied.toml = applied.toml[:start] + applied.toml[applied.toml.index("[[subprocessors]]") :]
+    applied.list = applied.list.replace("subcontractor", "none")
+    step = applied.step("campaign")
+    assert (step.detail, step.warning) == ("version 1 -> 2: alternative subcontractor: offered no more", "")
+
+
+def test_days_may_fall_together(vendor: Vendor) -> None:
+    for name in ("start_date = 2024-01-08", "risk_date = 2024-02-01", "last_extension_date = 2024-08-31"):
+        vendor.change(name, f"{name[: name.index('=')]}= 2024-05-31")
+    assert vendor.step("campaign").done is Done.ADDED
+
+
 # --- what cannot be ------------------------------------------------------------------------------------------------
 
 BAD = [
@@ -403,6 +423,18 @@ def test_a_mistake_is_told_with_its_place_and_nothing_is_changed(
 def test_a_list_that_names_what_is_not_offered_is_told_by_its_line(vendor: Vendor) -> None:
     vendor.list = vendor.list.replace("sv,own,", "sv,egen,")
     with pytest.raises(Misconfigured, match="line 2: the campaign byte-2024 does not offer egen"):
+        vendor.apply()
+
+
+def test_a_choice_may_stand_in_the_file_itself_where_there_is_a_campaign(vendor: Vendor) -> None:
+    customer = '[[customers]]\nslug = "linden"\nname = "Linden"\nalternative = "{0}"\n'
+    vendor.change('customers = "customers.csv"\n', "")
+    vendor.change('[[routes]]\nslug = "eken-egen"\ncustomer = "eken"', '[[routes]]\nslug = "eken-egen"')
+    vendor.toml += customer.format("subcontractor")
+    vendor.apply()
+    assert vendor.way("linden") == ("mailgun", "choice_live")
+    vendor.toml = customer.format("own")
+    with pytest.raises(Misconfigured, match="linden: alternative is a choice in a campaign, and the file has none"):
         vendor.apply()
 
 

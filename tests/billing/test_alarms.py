@@ -10,7 +10,7 @@ import pytest
 from ombud.billing.alarms import Alarm, Level, alarms_of, cap_of, due_alarms, put_alarms, remove_cap, set_cap
 from ombud.errors import BadField
 from ombud.routing.caps import load_over_cap
-from tests.billing.conftest import Shop
+from tests.billing.conftest import SQLITE, Shop
 from tests.conftest import NOON
 
 MAY_7, JUNE_1 = date(2024, 5, 7), date(2024, 6, 1)
@@ -41,6 +41,7 @@ def test_each_level_is_told_once_when_it_is_reached(live: Shop) -> None:
         assert [one.level for one, _ in alarms_of(tx, live.eken.id, "2024-05")] == [Level.NEARLY, Level.INCLUDED]
 
 
+@SQLITE
 def test_a_new_month_begins_anew(live: Shop) -> None:
     live.sent(live.eken, MAY_7, 10_000)
     assert len(raised(live)) == 2
@@ -49,6 +50,7 @@ def test_a_new_month_begins_anew(live: Shop) -> None:
     assert [(one.period, one.level) for one in raised(live, JUNE)] == [("2024-06", Level.NEARLY)]
 
 
+@SQLITE
 def test_what_is_included_is_what_was_agreed(live: Shop) -> None:
     live.agreed(live.eken, included=100)
     live.sent(live.eken, MAY_7, 85)
@@ -105,6 +107,7 @@ def test_of_two_processes_that_look_at_once_one_tells(live: Shop) -> None:
         assert put_alarms(tx, due, NOON) == []
 
 
+@SQLITE
 @pytest.mark.parametrize("emails", [0, -5, 10**9])
 def test_a_cap_that_cannot_be_right_is_refused(live: Shop, emails: int) -> None:
     with live.database.write() as tx, pytest.raises(BadField, match="cap"):

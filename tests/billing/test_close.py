@@ -42,7 +42,7 @@ from ombud.errors import (
     SellerMissing,
 )
 from ombud.usage import Counted
-from tests.billing.conftest import JULY_2, JUNE_3, SELLER, Shop, make_plan
+from tests.billing.conftest import JULY_2, JUNE_3, SELLER, SQLITE, Shop, make_plan
 from tests.conftest import NOON
 
 MAY, JUNE = "2024-05", "2024-06"
@@ -119,6 +119,7 @@ def test_a_preview_that_is_made_again_is_the_same_until_something_changes(may: S
     assert previewed(may).hash != first.hash
 
 
+@SQLITE
 @pytest.mark.parametrize(
     "change",
     [
@@ -176,6 +177,7 @@ def test_the_lock_says_which_customers_have_changed(may: Shop) -> None:
         locked(may)
 
 
+@SQLITE
 def test_the_hash_that_was_looked_at_must_be_the_last_previews(may: Shop) -> None:
     first = previewed(may).hash
     may.sent(may.linden, MAY_31, 1)
@@ -230,6 +232,7 @@ def test_of_two_who_lock_at_once_one_wins_and_the_other_is_told(may: Shop) -> No
         assert len(bases_of(tx, MAY)) == 2
 
 
+@SQLITE
 @pytest.mark.parametrize("wrong", ["2024-13", "2024-5", "maj", "2024-05-01", "", "2024-00"])
 def test_what_is_no_month_is_refused(shop: Shop, wrong: str) -> None:
     with pytest.raises(BadField, match="write it as 2024-05"):
@@ -244,6 +247,7 @@ def test_without_a_seller_there_are_no_invoices(database: Database) -> None:
         preview(database, MAY, JUNE_3, "eva")
 
 
+@SQLITE
 @pytest.mark.parametrize(
     ("break_it", "code", "red"),
     [
@@ -277,6 +281,7 @@ def test_red_faults_stop_the_lock_unless_someone_gives_a_reason(may: Shop) -> No
         assert period_of(tx, MAY).reason == "De tar emot på papper."
 
 
+@SQLITE
 def test_an_order_number_does_for_a_reference_and_an_address_for_the_number(may: Shop) -> None:
     pays(may, reference="", order_number="4711", endpoint="0007:5599901013")
     assert [one["code"] for one in previewed(may).summary["faults"] if one["customer"] == "eken"] == []
@@ -291,6 +296,7 @@ def test_billable_mail_of_a_customer_without_a_plan_is_seen_and_not_invoiced(sho
     assert (summary["invoices"], summary["emails"]) == (0, 17)
 
 
+@SQLITE
 def test_a_buyer_in_another_eu_country_accounts_for_the_vat_itself(may: Shop) -> None:
     pays(may, country="DK", vat_number="DK12345678")
     eken = next(one for one in previewed(may).bases if one.buyer.slug == "eken")
@@ -346,6 +352,7 @@ def test_what_comes_late_is_a_named_line_of_the_next_month(may: Shop) -> None:
     assert previewed(may, "2024-07", august).summary["adjustments"] == []  # once, and not again
 
 
+@SQLITE
 def test_every_email_is_paid_for_once_whenever_it_is_counted(may: Shop) -> None:
     """Locked early, the rest of the month comes as adjustments: together they are what one invoice would have been."""
     previewed(may)
@@ -422,6 +429,7 @@ def test_free_plans_make_no_invoice(database: Database, shop: Shop) -> None:
     assert locked(shop) == ()
 
 
+@SQLITE
 def test_what_is_not_billable_is_not_invoiced(shop: Shop) -> None:
     shop.live(shop.eken, MAY_1)
     for what in set(Counted) - {Counted.BILLABLE}:

@@ -15,7 +15,7 @@ from ombud.billing.credit import credit, left_of
 from ombud.billing.ledger import State, bases_of, basis_of, period_of
 from ombud.billing.money import Money
 from ombud.errors import BadField, CreditTooLarge, NotFound, NothingToCredit, OmbudError
-from tests.billing.conftest import JULY_2, JUNE_3, Shop
+from tests.billing.conftest import JULY_2, JUNE_3, SQLITE, Shop
 
 
 @pytest.fixture
@@ -69,6 +69,7 @@ def test_lines_are_credited_one_by_one_and_in_part_until_nothing_is_left(shop: S
         credited(shop, invoice)
 
 
+@SQLITE
 @pytest.mark.parametrize(
     ("lines", "error"),
     [
@@ -99,6 +100,7 @@ def test_no_line_gives_back_more_than_it_has_over_several_credits(shop: Shop, in
         credited(shop, invoice, {2: None})
 
 
+@SQLITE
 @pytest.mark.parametrize("reason", ["", "  ", "två\nrader"])
 def test_a_credit_has_a_reason_in_one_line(shop: Shop, invoice: str, reason: str) -> None:
     with pytest.raises(BadField, match="reason"):
@@ -113,6 +115,7 @@ def test_a_credit_and_what_does_not_exist_cannot_be_credited(shop: Shop, invoice
         credited(shop, "M4711")
 
 
+@SQLITE
 def test_another_currency_is_refused(shop: Shop, invoice: str) -> None:
     with shop.database.write() as tx, pytest.raises(BadField, match="SEK"):
         credit(tx, invoice, JUNE_3, "eva", "fel", {1: Money(Decimal(1), "EUR")})

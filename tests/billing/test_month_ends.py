@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
-import pytest
 from sqlalchemy import select
 
 from ombud import usage
@@ -22,7 +21,7 @@ from ombud.billing.planbook import put_plan
 from ombud.queue import NewMessage, NewRecipient, State, Stream, put
 from ombud.queue.tables import recipient_table
 from ombud.usage import HandOver
-from tests.billing.conftest import Shop, make_plan
+from tests.billing.conftest import SQLITE, Shop, make_plan
 from tests.conftest import NOON
 
 #: Where the clock of whoever hands over may be set: the moment is the same, however it is written.
@@ -65,7 +64,7 @@ def moments() -> Iterator[datetime]:
             yield from (change + offset for offset in OFFSETS)
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the arithmetic is Python's
+@SQLITE
 def test_24_month_ends_in_six_zones_come_to_what_an_independent_ledger_says(shop: Shop) -> None:
     with shop.database.write() as tx:
         put_plan(

@@ -14,7 +14,7 @@ from ombud.billing.planbook import load_plans, put_plan, remove_agreement
 from ombud.billing.plans import Agreement, PlanTexts, PricePlan, check_agreements, check_versions
 from ombud.db import Database
 from ombud.errors import BadPlan, NoPlan, PlanFixed, UnknownCurrency
-from tests.billing.conftest import TEXTS, Shop, make_plan
+from tests.billing.conftest import SQLITE, TEXTS, Shop, make_plan
 
 NOW, TODAY = datetime(2024, 5, 7, 10, tzinfo=UTC), date(2024, 5, 7)
 JANUARY, JULY = date(2024, 1, 1), date(2024, 7, 1)
@@ -109,6 +109,7 @@ def test_the_version_of_a_day_is_the_last_that_has_begun(shop: Shop) -> None:
         plans.plan("molntjanst-2025", JULY)
 
 
+@SQLITE
 def test_a_version_in_force_is_never_changed_and_one_to_come_may_be(shop: Shop) -> None:
     for changed in (
         make_plan(fee="501"),
@@ -123,6 +124,7 @@ def test_a_version_in_force_is_never_changed_and_one_to_come_may_be(shop: Shop) 
         assert load_plans(tx).plan("molntjanst-2024", JULY).fixed_fee.amount == 590
 
 
+@SQLITE
 def test_the_last_day_of_a_version_in_force_may_be_set_but_not_in_the_past(shop: Shop) -> None:
     with pytest.raises(PlanFixed):
         put(shop.database, make_plan(valid_until=date(2024, 4, 30)))
@@ -131,6 +133,7 @@ def test_the_last_day_of_a_version_in_force_may_be_set_but_not_in_the_past(shop:
         load_plans(tx).plan("molntjanst-2024", date(2025, 1, 1))
 
 
+@SQLITE
 def test_no_version_is_put_into_the_past_or_taken_away(shop: Shop) -> None:
     with pytest.raises(BadPlan, match="from 2024-05-08 at the earliest"):
         put(shop.database, make_plan(), make_plan(date(2024, 5, 1), fee="600"))

@@ -10,7 +10,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ombud.billing.basis import LineKind
@@ -203,6 +203,7 @@ def stretches(parts: Sequence[tuple[PricePlan, int, int, int]]) -> list[Stretch]
     return [Stretch(plan, date(2024, 5, start), date(2024, 5, end), emails) for plan, start, end, emails in parts]
 
 
+@settings(max_examples=60)
 @given(cut_months())
 def test_every_month_comes_to_what_a_ledger_that_counts_each_email_says(
     parts: list[tuple[PricePlan, int, int, int]],
@@ -217,6 +218,7 @@ def test_every_month_comes_to_what_a_ledger_that_counts_each_email_says(
     )
 
 
+@settings(max_examples=60)
 @given(small_plans, st.lists(st.integers(0, 200), min_size=31, max_size=31), st.sets(st.integers(2, 31), max_size=5))
 def test_cutting_a_month_in_pieces_changes_nothing_but_the_rounding_of_lines(
     plan: PricePlan, emails: list[int], cuts: set[int]

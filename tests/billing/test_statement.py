@@ -21,7 +21,7 @@ from ombud.clock import STOCKHOLM
 from ombud.queue import NewMessage, NewRecipient, State, Stream, put
 from ombud.queue.tables import recipient_table
 from ombud.usage import Counted, HandOver
-from tests.billing.conftest import JUNE_3, Shop
+from tests.billing.conftest import JUNE_3, SQLITE, Shop
 from tests.conftest import NOON
 
 MAY_1, MAY_7, MAY_20 = date(2024, 5, 1), date(2024, 5, 7), date(2024, 5, 20)
@@ -56,6 +56,7 @@ def test_a_running_month_shows_what_it_costs_today_and_where_it_is_going(live: S
     assert (shown.days[5].total, shown.days[6].emails, shown.days[-1].total) == (0, 15_000, 15_000)
 
 
+@SQLITE
 def test_the_first_hours_of_a_month_say_nothing_of_the_rest(live: Shop) -> None:
     live.sent(live.eken, MAY_1, 900)
     assert stated(live, now=datetime(2024, 5, 1, 10, tzinfo=STOCKHOLM)).projection is None
@@ -99,6 +100,7 @@ def test_alternative_1_costs_nothing(shop: Shop) -> None:
 SVG = "{http://www.w3.org/2000/svg}"
 
 
+@SQLITE
 @pytest.mark.parametrize("language", ["sv", "en"])
 def test_the_curve_has_the_line_the_projection_and_the_cap_and_says_so_in_words(live: Shop, language: str) -> None:
     live.sent(live.eken, MAY_7, 15_000)
@@ -119,6 +121,7 @@ def test_the_curve_has_the_line_the_projection_and_the_cap_and_says_so_in_words(
     assert rows[6][1] in ("15 000", "15,000")
 
 
+@SQLITE
 def test_the_line_of_what_is_included_lies_where_its_number_is(live: Shop) -> None:
     live.sent(live.eken, MAY_1, 10_000)
     root = Tree.fromstring(chart.svg(stated(live), "sv"))
@@ -127,6 +130,7 @@ def test_the_line_of_what_is_included_lies_where_its_number_is(live: Shop) -> No
     assert (curve.get("points") or "").split()[-1].split(",")[1] == line.get("y1")
 
 
+@SQLITE
 def test_a_month_without_mail_has_a_curve_too_and_names_are_no_markup(live: Shop) -> None:
     empty = replace(stated(live), days=(), included=0, projection=None)
     Tree.fromstring(chart.svg(empty, "sv"))

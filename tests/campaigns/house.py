@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from ombud.accounts import Customer, Directory, load_directory, put_customer, put_product
 from ombud.accounts.people import Person, put_person
 from ombud.campaigns.choosing import NO_CENTRE, Chosen, ServiceCentre, choose
@@ -16,6 +18,8 @@ from ombud.routing import load_facts, put_route
 from ombud.seal import Seal
 from tests.campaigns.values import MAILGUN, OWN, campaign
 
+#: What the database has no part in is tried on one of them.
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 SEAL = Seal(b"m" * 32)
 BEGUN = datetime(2024, 1, 8, 8, tzinfo=UTC)
 NOON = datetime(2024, 5, 7, 10, 0, tzinfo=UTC)

@@ -16,7 +16,7 @@ from ombud.ids import new_id
 from ombud.notices.letters import Writer, letters_of
 from ombud.queue import Change, NewMessage, NewRecipient, State, Stream, What, change_all, held_ids, put
 from ombud.routing import Action, Brownout, ask_brownout, decide, get_brownout, load_facts, pause_brownout
-from tests.campaigns.house import NOON, SEAL, House
+from tests.campaigns.house import NOON, SEAL, House, on_sqlite
 
 STARTS, ENDS = parse_moment("2024-05-15T10:00"), parse_moment("2024-05-15T12:00")
 MINUTE = timedelta(minutes=1)
@@ -44,6 +44,7 @@ def decided(house: House, now: datetime, important: bool = False) -> Action:
         return decide(load_facts(tx), house.eken.id, house.product("hyra"), now, important=important).action
 
 
+@on_sqlite
 def test_it_concerns_those_who_have_neither_chosen_nor_more_time(house: House) -> None:
     one = asked(house)
     assert customers(house, one) == [house.eken.id, house.linden.id]
@@ -71,6 +72,7 @@ def test_nothing_happens_before_another_person_approves_it(house: House) -> None
     assert decided(house, STARTS, important=True) is Action.SEND
 
 
+@on_sqlite
 def test_everyone_is_told_once_a_day_before_and_no_later(house: House) -> None:
     one = asked(house)
     with pytest.raises(BadField, match="24 hours"):
@@ -82,6 +84,7 @@ def test_everyone_is_told_once_a_day_before_and_no_later(house: House) -> None:
         assert [letter.text for letter in letters_of(tx)] == ["brownout_announced"] * 2
 
 
+@on_sqlite
 def test_nobody_is_told_at_an_address_that_letters_come_back_from(house: House) -> None:
     with house.database.write() as tx:
         mark_bounced(tx, house.lars.id, NOON)
@@ -142,6 +145,7 @@ def test_what_goes_in_comes_out_and_is_told_when_it_has(house: House) -> None:
         assert tell_what_it_did(tx, house.campaign, house.directory, WRITER, after) == []  # once
 
 
+@on_sqlite
 def test_the_button_ends_it_at_once(house: House) -> None:
     one = asked(house)
     approved(house, one)
@@ -154,6 +158,7 @@ def test_the_button_ends_it_at_once(house: House) -> None:
         assert report(tx, house.campaign, get_brownout(tx, one.id), pressed).state is BrownoutState.PAUSED
 
 
+@on_sqlite
 def test_what_nobody_approves_in_time_lapses(house: House) -> None:
     one = asked(house)
     with house.database.read() as tx:

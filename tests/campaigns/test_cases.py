@@ -22,7 +22,7 @@ from ombud.campaigns.cases import (
 from ombud.campaigns.centre import CentreCase, Difference, Disagreement, differences, import_list, read_list
 from ombud.campaigns.hearing import Telling, hear
 from ombud.errors import BadCsv, BadField, CaseNumberTaken, NotFound, WrongState
-from tests.campaigns.house import NOON, House
+from tests.campaigns.house import NOON, House, on_sqlite
 
 LATER = NOON + timedelta(hours=1)
 
@@ -54,6 +54,7 @@ def test_a_number_belongs_to_one_case(both: House) -> None:
         attach_number(tx, find_case(tx, "molntjanst-2024/linden"), "SC-1", "bo", LATER)
 
 
+@on_sqlite
 @pytest.mark.parametrize("number", ["", "   ", "SC\n1", "x" * 101])
 def test_what_is_no_number_is_refused(both: House, number: str) -> None:
     with pytest.raises(BadField), both.database.write() as tx:
@@ -74,6 +75,7 @@ def test_comments_are_kept_in_order_with_who_said_them(both: House) -> None:
     ]
 
 
+@on_sqlite
 @pytest.mark.parametrize("text", ["", " \n ", "x" * 10_001])
 def test_an_empty_or_endless_comment_is_refused(both: House, text: str) -> None:
     with pytest.raises(BadField), both.database.write() as tx:
@@ -139,6 +141,7 @@ def test_an_imported_list_attaches_numbers_and_follows_states(both: House) -> No
         assert [changed for _, _, changed in again] == [False, False]
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("last", "words"),
     [
@@ -155,11 +158,13 @@ def test_a_list_with_a_wrong_line_changes_nothing_and_names_the_line(both: House
         assert all(not one.number for one in cases(tx))
 
 
+@on_sqlite
 def test_a_case_of_a_customer_that_has_not_chosen_is_not_imported(house: House) -> None:
     with pytest.raises(BadCsv, match="no choice"), house.database.write() as tx:
         import_list(tx, house.directory, house.campaign, [line("SC-1", "eken")], "sc.csv", "bo", LATER)
 
 
+@on_sqlite
 def test_the_difference_tells_everything_that_the_two_disagree_on(both: House) -> None:
     with both.database.write() as tx:
         attach_number(tx, find_case(tx, "molntjanst-2024/eken"), "SC-1", "bo", LATER)
@@ -179,6 +184,7 @@ def test_the_difference_tells_everything_that_the_two_disagree_on(both: House) -
     ]
 
 
+@on_sqlite
 def test_register_and_service_centre_that_agree_differ_in_nothing(both: House) -> None:
     with both.database.write() as tx:
         lines = [line("SC-1", "eken", CaseState.OPEN, "Mailgun"), line("SC-2", "5566000001", at=3)]
@@ -186,6 +192,7 @@ def test_register_and_service_centre_that_agree_differ_in_nothing(both: House) -
         assert differences(both.directory, both.campaign, cases(tx), lines) == []
 
 
+@on_sqlite
 def test_a_case_there_of_a_customer_without_a_choice_here_is_told(house: House) -> None:
     assert differences(house.directory, house.campaign, [], [line("SC-1", "eken")]) == [
         Difference(Disagreement.NOT_HERE, "eken", "", "SC-1", 2)

@@ -16,10 +16,10 @@ from ombud.campaigns.picture import Picture, load_picture
 from ombud.campaigns.stages import DomainFact, Flag, Stage, stage_of
 from ombud.db import Database
 from ombud.domains import forget_domain
-from ombud.errors import BadField, ChoiceConflict, NotReadyToGoLive, WrongState
+from ombud.errors import BadField, ChoiceConflict, NotReadyToGoLive, SwitchedMeanwhile, WrongState
 from ombud.notices.outbox import find_notices
 from ombud.routing import Switch, decide, load_facts, load_switches, roll_back
-from tests.campaigns.house import NOON, House, furnish
+from tests.campaigns.house import NOON, House, furnish, on_sqlite
 
 AT = datetime(2024, 5, 6, 9, tzinfo=UTC)
 GOOD = DomainFact("eken.example", "ok", AT, "wait", proven_at=AT)
@@ -79,6 +79,7 @@ def test_going_live_closes_the_case_tells_the_service_centre_and_starts_the_fee(
     assert running and (running.plan, running.from_date) == ("molntjanst-2024", date(2024, 5, 7))
 
 
+@on_sqlite
 def test_what_is_missing_is_named_and_nothing_is_switched(house: House) -> None:
     house.choose(house.eken, "mailgun")
     missing = DomainFact("eken.example", "pending", AT, "customer")
@@ -94,6 +95,7 @@ def test_what_is_missing_is_named_and_nothing_is_switched(house: House) -> None:
         assert load_switches(tx) == [] and running_of(tx, house.eken.id) is None
 
 
+@on_sqlite
 @pytest.mark.parametrize(("alternative", "code"), [("mailgun", "domain"), ("egen", "route")])
 def test_a_customer_without_a_domain_or_a_way_is_not_ready(house: House, alternative: str, code: str) -> None:
     house.choose(house.linden, alternative)
@@ -104,11 +106,13 @@ def test_a_customer_without_a_domain_or_a_way_is_not_ready(house: House, alterna
     assert code in raised.value.details["codes"]  # type: ignore[operator]  # a list
 
 
+@on_sqlite
 def test_without_a_choice_nobody_goes_live_not_even_with_a_reason(house: House) -> None:
     with pytest.raises(NotReadyToGoLive, match="nothing is chosen"):
         live(house, picture(house, GOOD), override_reason="vill så")
 
 
+@on_sqlite
 def test_an_operator_goes_live_all_the_same_with_a_reason_that_is_kept(house: House) -> None:
     house.choose(house.eken, "mailgun")
     (first, _) = live(house, picture(house, replace(GOOD, proven_at=None)), override_reason="provat för hand")
@@ -120,6 +124,7 @@ def test_an_operator_goes_live_all_the_same_with_a_reason_that_is_kept(house: Ho
     assert "Trots att inget provmejl har bevisat eken.example." in words and "Skäl: provat för hand" in words
 
 
+@on_sqlite
 def test_one_product_at_a_time_and_the_case_stays_open_until_the_last(house: House) -> None:
     house.choose(house.eken, "mailgun")
     live(house, picture(house, GOOD), products=[house.product("hyra")])
@@ -138,6 +143,7 @@ def test_one_product_at_a_time_and_the_case_stays_open_until_the_last(house: Hou
         live(house, picture(house, GOOD))
 
 
+@on_sqlite
 def test_a_product_of_another_campaign_is_refused(house: House) -> None:
     house.choose(house.eken, "mailgun")
     with house.database.write() as tx:
@@ -147,6 +153,7 @@ def test_a_product_of_another_campaign_is_refused(house: House) -> None:
         live(house, picture(house, GOOD), products=[other])
 
 
+@on_sqlite
 def test_a_canary_goes_first_and_leaves_the_case_open(house: House) -> None:
     house.choose(house.eken, "mailgun")
     live(house, picture(house, GOOD), canary_percent=10, canary_until=NOON + timedelta(hours=4))
@@ -165,6 +172,17 @@ def test_nobody_goes_live_with_a_choice_that_was_left_meanwhile(house: House) ->
     assert reasons(house) == {"hyra": "legacy", "marknad": "legacy"}
 
 
+def test_of_two_operators_who_go_live_at_once_the_second_is_told(house: House) -> None:
+    house.choose(house.eken, "mailgun")
+    seen = picture(house, GOOD)  # by both
+    live(house, seen)
+    with pytest.raises(SwitchedMeanwhile):
+        live(house, seen)
+    with house.database.read() as tx:
+        assert len(load_switches(tx)) == 2
+        assert len(subscriptions_of(tx, house.eken.id)) == 1
+
+
 def test_going_over_to_ones_own_server_ends_the_fee_when_every_product_is_there(house: House) -> None:
     first = house.choose(house.eken, "mailgun")
     live(house, picture(house, GOOD))
@@ -179,6 +197,7 @@ def test_going_over_to_ones_own_server_ends_the_fee_when_every_product_is_there(
     assert (paid.from_date, paid.until_date) == (date(2024, 5, 7), date(2024, 5, 17))
 
 
+@on_sqlite
 def test_ready_are_those_who_lack_nothing_and_were_not_taken_back(house: House) -> None:
     house.choose(house.eken, "mailgun")
     house.choose(house.linden, "mailgun")

@@ -18,7 +18,7 @@ from ombud.domains.proof import Proof, ProofState, Seen, begin_proof, note_read
 from ombud.domains.watchlist import watch_table
 from ombud.routing import decide, load_facts, load_switches, put_allowed_regions, roll_back
 from ombud.settings import Settings
-from tests.campaigns.house import NOON, SEAL, House, furnish
+from tests.campaigns.house import NOON, SEAL, House, furnish, on_sqlite
 
 
 @pytest.fixture
@@ -70,6 +70,7 @@ async def test_where_the_campaign_says_so_a_choice_is_in_force_once_it_lacks_not
         assert len(load_switches(tx)) == 2  # one for each way that the mail came by, and none anew
 
 
+@on_sqlite
 async def test_by_hand_means_that_nobody_is_switched(house: House, jobs: CampaignJobs) -> None:
     house.choose(house.eken, "mailgun")
     lacks_nothing(house)
@@ -77,6 +78,7 @@ async def test_by_hand_means_that_nobody_is_switched(house: House, jobs: Campaig
     assert reasons(house) == {"legacy"}
 
 
+@on_sqlite
 async def test_who_was_rolled_back_waits_for_a_person(database: Database, jobs: CampaignJobs) -> None:
     house = furnish(database, go_live=GoLive.AUTOMATIC)
     house.choose(house.eken, "mailgun")
@@ -116,6 +118,7 @@ async def test_what_the_service_centre_told_is_forgotten_when_it_cannot_be_told_
         assert tx.execute(select(heard_table.c.id)).scalars().all() == ["msg_2"]
 
 
+@on_sqlite
 async def test_without_a_brownout_there_is_nothing_to_tell(house: House, jobs: CampaignJobs) -> None:
     await jobs.tell_of_brownouts()
     assert jobs.group.commits == 0  # nobody who writes was disturbed

@@ -12,7 +12,10 @@ from ombud.campaigns.stages import Ball, Flag, Reach, Stage
 from ombud.choices import ExtensionKind, approve_extension, ask_extension
 from ombud.clock import parse_moment
 from ombud.routing import assign, put_switch, roll_back
-from tests.campaigns.house import NOON, House
+from tests.campaigns.house import NOON, House, on_sqlite
+
+#: All of it is read by the owners' questions, which their own tests ask of both databases.
+pytestmark = on_sqlite
 
 STOP = parse_moment("2024-06-01T00:00")
 HOUR = timedelta(hours=1)

@@ -60,7 +60,7 @@ def test_an_operator_chooses_for_a_customer_and_says_why(house: House) -> None:
     ("alternative", "more", "error"),
     [
         ("pigeon", {}, AlternativeNotOffered),
-        ("own", {"now": datetime(2025, 1, 1, tzinfo=UTC)}, CampaignEnded),
+        ("own", {"now": datetime(2024, 12, 31, 23, tzinfo=UTC)}, CampaignEnded),
     ],
 )
 def test_what_cannot_be_chosen_leaves_nothing_behind(
@@ -156,6 +156,8 @@ def test_an_operator_takes_back_a_choice_made_for_the_wrong_company_and_the_hist
     assert house.choices().active(house.campaign.id, house.eken.id) is None
     assert house.choices().active_in(house.campaign.id) == {}
     assert history(house) == [(1, "own"), (2, "")]
+    with house.database.write() as tx, pytest.raises(NotFound):
+        withdraw_choice(tx, house.campaign, house.eken, NOON, expected=taken.id, operator="bo", reason="igen")
     house.choose("subcontractor", None)
     assert history(house) == [(1, "own"), (2, ""), (3, "subcontractor")]
 

@@ -35,8 +35,15 @@ def changed(tmp_path: Path) -> Any:
 
 def test_campaigns_are_listed_with_where_they_stand(ombud: Any) -> None:
     (found,) = ombud("campaigns", "list").json
-    assert (found["slug"], found["state"], found["stop_date"], found["chosen"]) == ("molntjanst-2024", "risk", "2024-05-31", 5)
-    states = {at: ombud("campaigns", "list", "--at", at).json[0]["state"] for at in ("2024-01-07", "2024-01-08", "2024-06-01")}
+    assert (found["slug"], found["state"], found["stop_date"], found["chosen"]) == (
+        "molntjanst-2024",
+        "risk",
+        "2024-05-31",
+        5,
+    )
+    states = {
+        at: ombud("campaigns", "list", "--at", at).json[0]["state"] for at in ("2024-01-07", "2024-01-08", "2024-06-01")
+    }
     assert list(states.values()) == ["not_started", "open", "stopped"]
     assert "2024-05-31" in ombud("campaigns", "list", "--table", "--lang", "sv").out
 
@@ -79,7 +86,11 @@ def test_choices_are_listed_shown_with_what_was_seen_changed_and_never_forgotten
     assert (made["number"], made["case"], made["by_operator"]) == (1, "molntjanst-2024/granen", True)
     shown = ombud("choices", "show", "granen").json
     assert shown["words"].startswith("Alternativ 2: vår underleverantör Mailgun")
-    assert (shown["by"], shown["reason"], shown["texts"]) == ("anna", "ringde 16 april", {"campaign": 1, "faq.sv": 1, "notice.sv": 1})
+    assert (shown["by"], shown["reason"], shown["texts"]) == (
+        "anna",
+        "ringde 16 april",
+        {"campaign": 1, "faq.sv": 1, "notice.sv": 1},
+    )
     assert len(shown["sha256"]) == 64
     ombud("choices", "make", "granen", "own", *WHY, "--yes")
     assert [one["alternative"] for one in ombud("choices", "history", "granen").json] == ["subcontractor", "own"]
@@ -98,7 +109,10 @@ def test_what_is_chosen_is_shown_first_and_asked_about(ombud: Any) -> None:
 def test_a_group_is_chosen_for_together_and_each_company_has_its_own_price(ombud: Any, changed: Any) -> None:
     file = changed("slug,", "slug,", "customers.csv")
     lines = (file.parent / "customers.csv").read_text("utf-8").splitlines()
-    grouped = [f"{lines[0]},group", *(f"{line},{'Skogen' if line.startswith(('granen', 'tallbacken')) else ''}" for line in lines[1:])]
+    grouped = [
+        f"{lines[0]},group",
+        *(f"{line},{'Skogen' if line.startswith(('granen', 'tallbacken')) else ''}" for line in lines[1:]),
+    ]
     (file.parent / "customers.csv").write_text("\n".join(grouped) + "\n", "utf-8")
     ombud("apply", file)
     preview = ombud("choices", "make", "granen", "own", *WHY, "--group", "--dry-run").json
@@ -139,7 +153,10 @@ def test_an_extension_is_asked_for_by_one_and_approved_by_another(ombud: Any) ->
     assert [one["customer"] for one in ombud("extensions", "list", "--state", "in_force", *later).json] == ["granen"]
     assert ombud("extensions", "list", "--customer", "eken").json == []
     assert ombud("extensions", "end", number, "--reason", "klart", "--by", "bo", *later).json["state"] == "ended"
-    assert ombud("extensions", "end", number, "--reason", "klart", "--by", "bo", *later, code=1).error["code"] == "wrong_state"
+    assert (
+        ombud("extensions", "end", number, "--reason", "klart", "--by", "bo", *later, code=1).error["code"]
+        == "wrong_state"
+    )
 
 
 # --- the register --------------------------------------------------------------------------------------------------
@@ -148,7 +165,9 @@ def test_an_extension_is_asked_for_by_one_and_approved_by_another(ombud: Any) ->
 def test_the_register_has_the_change_its_objections_and_who_was_told(ombud: Any) -> None:
     (entry,) = ombud("subprocessors", "list").json
     assert (entry["slug"], entry["replaces"], entry["told"], entry["objections"]) == ("mailgun-2024", "Vipre", 0, 0)
-    number = ombud("subprocessors", "object", "mailgun-2024", "--customer", "granen", "--text", "Nej.", "--by", "Torbjörn").json["number"]
+    number = ombud(
+        "subprocessors", "object", "mailgun-2024", "--customer", "granen", "--text", "Nej.", "--by", "Torbjörn"
+    ).json["number"]
     assert ombud("subprocessors", "list").json[0]["unanswered"] == 1
     ombud("subprocessors", "answer", str(number), "--text", "Välj alternativ 1.", "--by", "anna")
     shown = ombud("subprocessors", "show", "mailgun-2024").json
@@ -158,7 +177,19 @@ def test_the_register_has_the_change_its_objections_and_who_was_told(ombud: Any)
 
 
 def test_an_entry_is_added_by_hand_when_its_days_are_in_order(ombud: Any) -> None:
-    add = ("subprocessors", "add", "nytt", "--name", "Nytt AB", "--task-sv", "Lagrar.", "--task-en", "Stores.", "--notice-date", "2025-01-01")
+    add = (
+        "subprocessors",
+        "add",
+        "nytt",
+        "--name",
+        "Nytt AB",
+        "--task-sv",
+        "Lagrar.",
+        "--task-en",
+        "Stores.",
+        "--notice-date",
+        "2025-01-01",
+    )
     assert ombud(*add, "--object-until", "2024-12-31", "--from-date", "2025-03-01", code=1).error["code"] == "bad_field"
     assert ombud(*add, "--object-until", "2025-01-31", "--from-date", "2025-03-01").json["change"] == "added"
     assert [one["slug"] for one in ombud("subprocessors", "list").json] == ["nytt", "mailgun-2024"]
@@ -171,7 +202,10 @@ def test_a_dry_run_shows_what_a_changed_campaign_comes_to(ombud: Any, changed: A
     changed("Skräppost och nätfiske", "Skräppost", "notice.sv.md")
     file = changed("risk_date = 2024-02-01", "risk_date = 2024-02-15")
     said = ombud("apply", file, "--dry-run", "--table").out
-    assert "~ campaign molntjanst-2024  (version 1 -> 2: risk_date: 2024-02-01 -> 2024-02-15; notice.sv.md: version: 1 -> 2)" in said
+    assert (
+        "~ campaign molntjanst-2024  (version 1 -> 2: risk_date: 2024-02-01 -> 2024-02-15; notice.sv.md: version: 1 -> 2)"
+        in said
+    )
     assert re.search(r"^    -Skräppost och nätfiske lever", said, re.MULTILINE)
     assert re.search(r"^    \+Skräppost lever", said, re.MULTILINE)
     assert ombud("campaigns", "show", "molntjanst-2024").json["version"] == 1

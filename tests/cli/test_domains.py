@@ -72,7 +72,12 @@ def test_a_check_says_what_there_should_be_and_what_was_found(asking: Any, serve
     publish_key(asking, zones)
     said = asking("domains", "check", "Lindgarden.example.", "--nameserver", server, "--json", code=3).json
     assert list(said) == ["domain", "state", "records", "findings", "dns_host", "next_check"]
-    assert (said["domain"], said["state"], said["dns_host"], said["next_check"]) == ("lindgarden.example", "pending", None, None)
+    assert (said["domain"], said["state"], said["dns_host"], said["next_check"]) == (
+        "lindgarden.example",
+        "pending",
+        None,
+        None,
+    )
     key, root, dmarc = said["records"]
     assert all(list(one) == ["type", "name", "expected", "found", "state", "findings"] for one in said["records"])
     assert (key["state"], key["found"]) == ("ok", key["expected"])
@@ -102,7 +107,9 @@ def test_a_check_of_a_domain_in_order_ends_well_and_is_kept(asking: Any, zones: 
 
 
 def test_a_person_reads_it_in_swedish_with_what_to_do(asking: Any, server: str) -> None:
-    out = asking("--lang", "sv", "domains", "check", "lindgarden.example", "--nameserver", server, "--table", code=3).out
+    out = asking(
+        "--lang", "sv", "domains", "check", "lindgarden.example", "--nameserver", server, "--table", code=3
+    ).out
     assert "✖ saknas" in out and "DKIM-posten om1._domainkey finns inte ännu." in out
     assert "Lägg in en TXT-post med namnet om1._domainkey" in out and "bollen: IT-leverantören" in out
 
@@ -121,7 +128,7 @@ def test_a_domain_is_claimed_and_becomes_the_customers_when_its_token_is_there(a
     assert found["records"][0]["findings"] == ["claim.missing"]
     assert {one["name"]: one["state"] for one in asking("domains", "list").json}["kund.example"] == "claimed"
     zones.publish(made["record"]["name"], "TXT", made["record"]["value"])
-    asking("domains", "watch", "--step")
+    asking("domains", "check", "kund.example")
     assert asking("domains", "show", "kund.example").json["customer"] == "eken"
     taken = asking("domains", "add", "kund.example", "--customer", "norrvik", "--proved", "--reason", "x", code=1).error
     assert taken["code"] == "domain_taken" and "eken" not in taken["detail"].lower().replace("kund.example", "")
@@ -135,7 +142,12 @@ def test_a_claim_can_be_given_up(asking: Any) -> None:
 
 @pytest.mark.parametrize(
     ("typed", "code"),
-    [("https://kund.se/", "not_a_domain"), ("info@kund.se", "not_a_domain"), ("gmail.com", "domain_freemail"), ("co.uk", "domain_public_suffix")],
+    [
+        ("https://kund.se/", "not_a_domain"),
+        ("info@kund.se", "not_a_domain"),
+        ("gmail.com", "domain_freemail"),
+        ("co.uk", "domain_public_suffix"),
+    ],
 )
 def test_what_cannot_be_a_customers_domain_is_refused_and_nothing_changed(asking: Any, typed: str, code: str) -> None:
     before = asking("domains", "list").json
@@ -167,6 +179,16 @@ def test_any_domain_can_be_explained_without_an_installation(bare: Any, server: 
 def test_a_finding_is_explained_by_its_code(bare: Any) -> None:
     said = bare("--lang", "sv", "dns", "explain", "dkim.doubled_host").json
     assert said["turn"] == "it_supplier" and "lägger till domänen" in said["verdict"]
+
+
+def test_what_a_mail_server_says_is_explained(bare: Any) -> None:
+    said = bare(
+        "dns",
+        "explain",
+        "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant.",
+    ).json
+    assert (said["code"], said["turn"]) == ("m365.tenant_smtp_off", "microsoft_admin")
+    assert bare("dns", "explain", "550 5.1.1 no such user", code=1).error["code"] == "not_found"
 
 
 def test_the_host_is_told_corrected_and_taught(asking: Any, server: str, tmp_path: Path) -> None:

@@ -36,6 +36,13 @@ def test_a_switch_is_put_seen_and_taken_back_in_one_command(ombud: Any) -> None:
     assert number in [str(one["switch"]) for one in ombud("switches", "list", "--now", *soon).json]
     shown = ombud("switches", "show", number, *soon).json
     assert shown["since"] == {"tries": 0, "failed": 0, "percent": 0.0}
+    newer = ombud("switches", "put", "--customer", "bjallerbo", "--to", "egen-server", *BY, *soon).json["switch"]
+    states = {
+        one["switch"]: one["state"]
+        for one in ombud("switches", "list", "--customer", "bjallerbo", "--at", "2024-05-01T12:10").json
+    }
+    assert (states[put["switch"]], states[newer]) == ("superseded", "live")
+    ombud("switches", "roll-back", str(newer), *BY, "--yes", "--at", "2024-05-01T12:15")
     back = ombud("switches", "roll-back", number, *BY, "--yes", "--at", "2024-05-02T12:00").json
     assert (back["state"], back["stopped_products"]) == ("rolled_back", [])
     assert ombud(*ASK, "--at", "2024-05-03T12:00").json["reason"] == "rolled_back"

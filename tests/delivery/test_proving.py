@@ -17,7 +17,7 @@ from ombud.delivery.proving import new_proof, probe_message, read_probe
 from ombud.dns import Resolver, Zone
 from ombud.domains import KeyRing, Ownership, load_ownership, load_proven, proofs, prove_domain
 from ombud.domains.proof import ProofState, proof_by_id, proofs_of
-from ombud.errors import DomainNotProved, NoProbeMailbox
+from ombud.errors import DomainUnknown, NoProbeMailbox
 from ombud.mail.dkim import SigningKey, dns_record, new_key
 from ombud.providers import make_provider
 from ombud.providers.provider import Provider, Surroundings
@@ -197,7 +197,7 @@ async def test_a_from_that_was_changed_on_the_way_is_no_proof(database: Database
 
 async def test_what_is_missing_is_told_before_anything_is_sent(world: World, house: Prover, database: Database) -> None:
     ownership, ring = known(database)
-    with pytest.raises(DomainNotProved):
+    with pytest.raises(DomainUnknown):
         await house.prove("linden.example", route(world), ownership, ring, by="anna")
     bare = replace(house, settings=ProofSettings())
     with pytest.raises(NoProbeMailbox):

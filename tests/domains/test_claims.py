@@ -56,7 +56,9 @@ def test_a_domain_is_the_customers_once_its_token_stands_in_dns(database: Databa
 
 def test_a_token_is_never_used_twice(database: Database, cast: Cast) -> None:
     first = claim(database, cast)
-    assert claim(database, cast).token == first.token, "an open claim stays as it is, so that nothing changes while you wait"
+    assert claim(database, cast).token == first.token, (
+        "an open claim stays as it is, so that nothing changes while you wait"
+    )
     with database.write() as tx:
         withdraw_claims(tx, "kund.example", cast.eken.id, NOON)
     assert claim(database, cast).token != first.token

@@ -20,7 +20,15 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from ombud.dns import Zone
-from ombud.domains.domainconnect import Template, apply_url, covers, discover, public_key_texts, template_json, variables
+from ombud.domains.domainconnect import (
+    Template,
+    apply_url,
+    covers,
+    discover,
+    public_key_texts,
+    template_json,
+    variables,
+)
 from ombud.domains.fetching import LARGEST, fetching
 from ombud.mail.records import Purpose, Record
 from ombud.notices.posting import may_connect
@@ -96,23 +104,32 @@ def fetch_of(host: Host, allowed: Callable[[str], bool] = lambda address: True) 
 
 async def offered(host: Host, txt: str | None = None, **more: Any) -> Any:
     records = {} if txt == "" else {"_domainconnect.kund.example": {"TXT": [txt or host.prefix]}}
-    return await discover(Zone(records).ask, more.get("fetch") or fetch_of(host), "kund.example", more.get("template", OURS))
+    return await discover(
+        Zone(records).ask, more.get("fetch") or fetch_of(host), "kund.example", more.get("template", OURS)
+    )
 
 
 async def test_a_host_that_knows_our_template_makes_an_offer(host: Host) -> None:
     offer = await offered(host)
     assert (offer.host, offer.sync_url, offer.height) == ("Värden DNS", "https://panel.host.example/dc", 900)
-    assert host.asked == ["/client/v2/kund.example/settings", "/api/v2/domainTemplates/providers/leverantor.example/services/epost"]
+    assert host.asked == [
+        "/client/v2/kund.example/settings",
+        "/api/v2/domainTemplates/providers/leverantor.example/services/epost",
+    ]
 
 
 async def test_the_link_is_signed_over_its_whole_query_and_the_host_can_verify_it(host: Host) -> None:
     offer = await offered(host)
-    url = apply_url(offer, OURS, "kund.example", "kund.example", RECORDS, state="abc123", redirect="https://v.example/klart")
+    url = apply_url(
+        offer, OURS, "kund.example", "kund.example", RECORDS, state="abc123", redirect="https://v.example/klart"
+    )
     parts = urlsplit(url)
     assert parts.path == "/dc/v2/domainTemplates/providers/leverantor.example/services/epost/apply"
     query = parse_qs(parts.query)
     assert query["domain"] == ["kund.example"] and query["om1"] == ["om1.k7.dkim.vendor.example"]
-    assert query["rp"] == ["studs.vendor.example"] and query["groupId"] == ["dkim,rp"] and query["key"] == ["_dcpubkeyv1"]
+    assert (
+        query["rp"] == ["studs.vendor.example"] and query["groupId"] == ["dkim,rp"] and query["key"] == ["_dcpubkeyv1"]
+    )
     signed, _, rest = parts.query.partition("&sig=")
     signature = base64.b64decode(unquote(rest.partition("&key=")[0]))
     texts = [dict(one.split("=", 1) for one in text.split(",", 2)) for text in public_key_texts(KEY)]
@@ -131,7 +148,9 @@ def test_a_subdomain_is_named_by_its_host() -> None:
     assert (query["domain"], query["host"]) == (["kund.example"], ["hyra"])
 
 
-@pytest.mark.parametrize("txt", ["", "http://dc.host.example", "dc.host.example/../x y", "javascript:alert(1)", "a@b.example", "-"])
+@pytest.mark.parametrize(
+    "txt", ["", "http://dc.host.example", "dc.host.example/../x y", "javascript:alert(1)", "a@b.example", "-"]
+)
 async def test_no_offer_without_a_sound_record(host: Host, txt: str) -> None:
     assert await offered(host, txt) is None
     assert host.asked == []
@@ -182,7 +201,9 @@ def test_the_template_holds_what_it_can_and_says_so() -> None:
     assert variables(RECORDS) == {
         "om1": "om1.k7.dkim.vendor.example", "om2": "om2.k7.dkim.vendor.example", "rp": "studs.vendor.example",
     }  # fmt: skip
-    made = json.loads(template_json(OURS, RECORDS, "kund.example", name="Leverantören", key_domain="leverantor.example"))
+    made = json.loads(
+        template_json(OURS, RECORDS, "kund.example", name="Leverantören", key_domain="leverantor.example")
+    )
     assert {row["host"]: row["pointsTo"] for row in made["records"]} == {
         "om1._domainkey": "%om1%", "om2._domainkey": "%om2%", "studs": "%rp%",
     }  # fmt: skip

@@ -63,7 +63,9 @@ def test_a_record_is_shown_as_the_hosts_panel_wants_it_typed() -> None:
     assert typed(ALIAS, "kund.se", hosts["loopia"]).name == "om1._domainkey"
     assert typed(ROOT, "kund.se", hosts["loopia"]).name == "@"
     assert typed(ROOT, "kund.se", hosts["loopia"]).value == '"v=spf1 ~all"'
-    assert typed(ROOT, "kund.se", hosts["one"]).name == "" and "apex_empty" in typed(ROOT, "kund.se", hosts["one"]).notes
+    assert (
+        typed(ROOT, "kund.se", hosts["one"]).name == "" and "apex_empty" in typed(ROOT, "kund.se", hosts["one"]).notes
+    )
     assert "proxy_off" in typed(ALIAS, "kund.se", hosts["cloudflare"]).notes
     split = typed(KEY, "kund.se", hosts["route53"])
     assert split.value == f'"{LONG[:255]}" "{LONG[255:]}"' and "split" in split.notes
@@ -81,7 +83,7 @@ def test_a_subdomains_record_is_typed_in_the_zone_that_it_is_in() -> None:
 def test_the_letter_says_what_to_type_where_and_how_long_it_takes() -> None:
     hosts = {host.slug: host for host in known_hosts()}
     swedish = letter("kund.se", [ALIAS], "kund.se", hosts["loopia"], "sv")
-    assert "Loopia" in swedish and "Namn:  om1._domainkey\n" in swedish and "inom 30 minuter" in swedish
+    assert "Loopia" in swedish and "Namn:  om1._domainkey\n" in swedish and "inom 45 minuter" in swedish
     english = letter("kund.se", [ALIAS], "kund.se", UNKNOWN, "en")
     assert "do not know who keeps" in english and "within an hour" in english
     assert "inga fler poster" in letter("kund.se", [], "kund.se", UNKNOWN, "sv")
@@ -93,7 +95,9 @@ def test_an_operator_teaches_a_host_and_corrects_one(database: Database, cast: C
         note_unknown(tx, "kund.se", ["ns1.lilladns.se", "ns2.lilladns.se"], NOON)
         note_unknown(tx, "annan.se", ["ns1.lilladns.se"], NOON)
         assert [(one.servers, one.seen) for one in unknown_hosts(tx)] == [("lilladns.se", 2)]
-        made = teach_host(tx, {"slug": "lilla", "name": "Lilla DNS", "suffixes": ["lilladns.se"], "apex": ""}, "anna", NOON)
+        made = teach_host(
+            tx, {"slug": "lilla", "name": "Lilla DNS", "suffixes": ["lilladns.se"], "apex": ""}, "anna", NOON
+        )
         assert (made.apex, made.source, made.sure) == ("", "taught by anna", "medium")
         assert unknown_hosts(tx) == []
         # What is taught of a host that the file knows is put over what the file says.

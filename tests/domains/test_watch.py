@@ -143,3 +143,10 @@ async def test_scripted_faults_raise_no_false_alarm_and_hide_no_real_loss() -> N
     assert [one.false for one in sequences if one.false] == []
     assert faults.overdue(sequences) == []
     assert sum(one.removed for one in sequences) > 10
+
+
+def test_what_has_gone_is_back_only_by_the_word_of_the_zones_own_servers() -> None:
+    watch, _ = played(OK, MISSING, MISSING)
+    by_resolver = replace(OK, reached=False)
+    assert played(by_resolver, by_resolver, watch=watch)[0].state is State.AT_RISK
+    assert played(by_resolver)[0].state is State.OK, "where nobody else can ever be asked, it must do"

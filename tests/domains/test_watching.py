@@ -44,7 +44,12 @@ class House:
     async def round(self, after: timedelta = timedelta()) -> list[Change]:
         self.now += after
         watching = Watching(
-            self.database.reading, self._write, self.dns, self._needs, lambda tx, change: self.told.append(change), confirm=0
+            self.database.reading,
+            self._write,
+            self.dns,
+            self._needs,
+            lambda tx, change: self.told.append(change),
+            confirm=0,
         )
         return await watching.round(self.now)
 
@@ -77,7 +82,9 @@ async def test_a_domain_is_looked_at_at_once_and_until_it_is_there(house: House)
     await house.round()
     first = house.standing()
     assert (first.state, first.turn) == (State.PENDING, "it_supplier")
-    assert first.codes == ("dkim.missing", "dmarc.strict_unaligned"), "with p=reject and nothing there, mail is refused today"
+    assert first.codes == ("dkim.missing", "dmarc.strict_unaligned"), (
+        "with p=reject and nothing there, mail is refused today"
+    )
     assert first.next_check == NOON + timedelta(seconds=30)
     assert await house.round(timedelta(seconds=5)) == [] and house.asked == 1, "it was not due"
     house.dns = Zone(THERE)

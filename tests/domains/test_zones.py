@@ -26,7 +26,9 @@ async def test_each_zone_gives_exactly_its_finding(fixture: Fixture) -> None:
         for language in ("sv", "en"):
             said = finding.verdict(language), finding.advice(language), finding.detail(language)
             assert all(said) and not any("{" in one for one in said)
-            assert "–" not in finding.verdict(language) + finding.advice(language), "a value that its sentence needs is missing"
+            assert "–" not in finding.verdict(language) + finding.advice(language), (
+                "a value that its sentence needs is missing"
+            )
 
 
 def test_every_finding_that_comes_from_dns_has_a_zone() -> None:
@@ -65,7 +67,12 @@ async def test_a_record_has_the_state_that_its_fault_means(code: str, state: Sta
 async def test_only_what_is_required_keeps_a_domain_from_being_ok() -> None:
     for fixture in FIXTURES:
         kind = catalogue().get(fixture.code)
-        if kind and kind.weight is not Weight.REQUIRED and fixture.records and not fixture.code.startswith(("spf.", "dns.")):
+        if (
+            kind
+            and kind.weight is not Weight.REQUIRED
+            and fixture.records
+            and not fixture.code.startswith(("spf.", "dns."))
+        ):
             assert (await play(fixture)).ok, fixture.code
 
 

@@ -25,7 +25,7 @@ from tests.flows.house import House
 from tests.notices.receiver import answer, receiving
 
 NOW = datetime.fromisoformat("2024-05-07T12:00:00+02:00")
-LOCAL = {"private_addresses": True, "timeout": 3.0}
+LOCAL = {"private_addresses": True, "timeout": 1.0}
 
 
 def _opened(house: House) -> Database:
@@ -100,7 +100,7 @@ async def test_a_letter_leaves_by_the_vendors_way_and_its_arrival_is_known(serve
 async def test_two_processes_tell_everything_once_and_a_killed_one_loses_nothing(build: Build, start: Start) -> None:
     async with receiving(answer("503 Busy")) as centre:
         house = build(notices=LOCAL)
-        await asyncio.to_thread(_furnish, house, centre.url, 40)
+        await asyncio.to_thread(_furnish, house, centre.url, 20)
         first, second = await asyncio.to_thread(start, house), await asyncio.to_thread(start, house)
         await _until(lambda: len(centre.posts) >= 10)
         os.kill(first.process.pid, signal.SIGKILL)  # with some in its hands
@@ -110,12 +110,12 @@ async def test_two_processes_tell_everything_once_and_a_killed_one_loses_nothing
         def hurried() -> bool:
             database = _opened(house)
             with database.write() as tx:  # what waits for its next try, or for the dead one's claim, is due now
-                due = notice_table.c.due_at.is_not(None) & (notice_table.c.due_at > tx.now + timedelta(seconds=3))
+                due = notice_table.c.due_at.is_not(None) & (notice_table.c.due_at > tx.now + timedelta(seconds=2))
                 tx.execute(notice_table.update().where(due).values(due_at=tx.now))
             database.close()
-            return _states(house) == {State.TOLD: 40}
+            return _states(house) == {State.TOLD: 20}
 
         await _until(hurried)
-        assert {post.told["n"] for post in centre.posts[told_from:]} == set(range(40))
-        assert len({post.told["id"] for post in centre.posts}) == 40
+        assert {post.told["n"] for post in centre.posts[told_from:]} == set(range(20))
+        assert len({post.told["id"] for post in centre.posts}) == 20
         assert second.process.poll() is None

@@ -95,13 +95,13 @@ async def test_a_letter_that_comes_back_marks_a_dead_contact_and_one_that_arrive
 
 async def test_a_bulk_of_letters_is_put_followed_and_put_again_for_nothing(desk: Desk) -> None:
     person = _person(desk, language="en")
-    letters = [_letter(desk, person, f"c/new_link/{n}") for n in range(120)]
+    letters = [_letter(desk, person, f"c/new_link/{n}") for n in range(60)]
     with desk.database.write() as tx:
-        assert len(put_letters(tx, desk.writer(tx), letters, NOON)) == 120
+        assert len(put_letters(tx, desk.writer(tx), letters, NOON)) == 60
         assert put_letters(tx, desk.writer(tx), letters, NOON) == []
     async with desk.telling() as teller:
         await teller.tell_due()
     _settle(desk.database, State.DELIVERED)
     with desk.database.write() as tx:
-        assert follow_letters(tx, LATER) == {State.DELIVERED: 120}
+        assert follow_letters(tx, LATER) == {State.DELIVERED: 60}
         assert {letter.outcome for letter in letters_of(tx)} == {State.DELIVERED}

@@ -23,7 +23,11 @@ def test_a_route_asks_for_nothing_that_it_was_not_told_to() -> None:
 
 
 def test_a_return_path_leaves_the_domains_own_spf_alone() -> None:
-    settings = {"return_path": "studs", "return_path_target": "studs.vendor.example", "spf_include": "spf.vendor.example"}
+    settings = {
+        "return_path": "studs",
+        "return_path_target": "studs.vendor.example",
+        "spf_include": "spf.vendor.example",
+    }
     assert asked(**settings) == [("rp", "CNAME", "studs.kund.se", "studs.vendor.example")]
 
 
@@ -55,7 +59,8 @@ def test_a_subcontractors_own_records_are_given_line_by_line() -> None:
 
 def test_two_routes_that_want_the_same_record_want_one_with_both() -> None:
     one, other = (
-        next(iter(records_for("smtp", "kund.se", {**HOST, "spf_include": f"spf.{name}.example"}))) for name in ("a", "b")
+        next(iter(records_for("smtp", "kund.se", {**HOST, "spf_include": f"spf.{name}.example"})))
+        for name in ("a", "b")
     )
     both = one.beside(other)
     assert both.value == "v=spf1 include:spf.a.example include:spf.b.example ~all"

@@ -38,4 +38,5 @@ def test_the_stop_is_played_and_every_mail_is_accounted_for(tmp_path: Path) -> N
         2,
     )  # what was held goes with the choice, and Monday's
     assert tallbacken.refused == 0
+    assert any("norrvik no_active_choice" in line for line in lines)  # by SMTP, in words that end with the code
     assert "1R" in lines[-1]  # in reserve mode

@@ -21,7 +21,7 @@ from ombud.domains.watchlist import watch_table
 from ombud.ids import new_id
 from ombud.notices.letters import letter_table
 from ombud.queue import State
-from ombud.routing import put_route, roll_back
+from ombud.routing import load_facts, put_route, roll_back
 from trials.campaign.ledger import Entry
 from trials.campaign.made import SLUG, Made
 
@@ -157,7 +157,6 @@ class People:
 
     def customers_go_live(self, tx: Transaction, now: datetime) -> None:
         picture = self.picture(tx, now)
-        self._made.routes |= {route.slug: route.id for route in picture.routing.routes.values()}
         for customer in ready(picture):
             go_live(tx, picture, customer, now, by="anna")
             entry = self._ledger[customer.id]
@@ -165,9 +164,9 @@ class People:
             self.switched += 1
 
     def some_are_taken_back(self, tx: Transaction, now: datetime) -> None:
-        picture = self.picture(tx, now)
+        facts = load_facts(tx)
         for entry in [one for one in self._ledger.values() if one.live and self._rng.random() < 0.001]:
-            for switch in picture.routing.switches_of[entry.customer_id]:
+            for switch in facts.switches_of[entry.customer_id]:
                 if switch.stands(now):
                     roll_back(tx, switch.id, now, by="anna", reason="generated")
             entry.live, entry.rolled_back = "", True

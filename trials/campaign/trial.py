@@ -18,6 +18,7 @@ from ombud.campaigns.picture import Picture
 from ombud.campaigns.stages import Ball, Flag, Stage
 from ombud.campaigns.status import NOTHING_CHOSEN, Filter, Line, Sum, load_lines, select_lines, status_of
 from ombud.notices.letters import Writer
+from ombud.routing.routes import load_routes
 from ombud.workdays import is_workday
 from trials.campaign.made import Made, noon
 from trials.campaign.people import People, entries
@@ -138,7 +139,7 @@ class Trial:
             if is_workday(day):
                 people.routes_are_set_up(tx, now)
         with self.made.database.write() as tx:
-            self.made.routes |= {route.slug: route.id for route in people.picture(tx, now).routing.routes.values()}
+            self.made.routes |= {route.slug: route.id for route in load_routes(tx).values()}
             people.messages_prove_it(tx, now)
             if day == EXTENDED_ON:
                 people.more_time_is_given(tx, now, max(6, len(self.ledger) // 80))

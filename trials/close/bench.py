@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from ombud.db import Database
 from ombud.db.migrate import upgrade
+from ombud.usage import usage_table
 from trials.close.shop import open_shop
 
 PERIOD, PRODUCTS, DAYS = "2024-05", 7, 31
@@ -71,7 +72,13 @@ def _fill(database: Database, first: int, customers: int, emails: int) -> None:
             connection.execute(text("BEGIN IMMEDIATE"))
         else:
             connection.execute(text("SET session_replication_role = replica"))
+        for (
+            index
+        ) in usage_table.indexes:  # made afterwards: sorted once is faster than ten million times put in its place
+            index.drop(connection)
         connection.execute(text(usage), {"emails": emails})
+        for index in usage_table.indexes:
+            index.create(connection)
         connection.execute(text(tally))
         connection.commit()
     if database.postgres:  # as autovacuum would have done by the end of a month
@@ -79,18 +86,26 @@ def _fill(database: Database, first: int, customers: int, emails: int) -> None:
             connection.execute(text("VACUUM ANALYZE"))
 
 
+# The peak is read from /proc: what getrusage says includes the peak of whoever started the process.
 _PROGRAM = """
-import json, resource, sys, time
+import json, re, sys, time
 from datetime import UTC, datetime
+from pathlib import Path
 from ombud.billing.close import lock, preview
 from ombud.db import Database
+
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) // 1024
+
 database = Database.open(sys.argv[1])
 now = datetime(2024, 6, 3, tzinfo=UTC)
-began = time.monotonic(); shown = preview(database, sys.argv[2], now, "bench"); seconds = time.monotonic() - began
-megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-began = time.monotonic(); done = lock(database, sys.argv[2], now, "bench"); locked = time.monotonic() - began
-print(json.dumps({"seconds": round(seconds, 2), "megabytes": round(megabytes), "lock_seconds": round(locked, 2),
-    "lock_megabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024), "emails": shown.summary["emails"],
+began = time.monotonic()
+shown = preview(database, sys.argv[2], now, "bench")
+seconds, processor, megabytes = time.monotonic() - began, time.process_time(), peak()
+began = time.monotonic()
+done = lock(database, sys.argv[2], now, "bench")
+print(json.dumps({"seconds": round(seconds, 2), "processor_seconds": round(processor, 2), "megabytes": megabytes,
+    "lock_seconds": round(time.monotonic() - began, 2), "lock_megabytes": peak(), "emails": shown.summary["emails"],
     "invoices": len(done.numbers)}))
 """
 

@@ -70,7 +70,7 @@ class Scripted:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """One sequence: `false` says when something was called lost that was there; `took` how many telling checks a real removal and
+    """One sequence: `false` says when something was called lost that was there, or back that was gone; `took` how many telling checks a real removal and
     a real return took to be seen, where there were any."""
 
     seed: int
@@ -100,11 +100,15 @@ async def play(seed: int) -> Played:
         removed |= not there and telling >= 2
         before, (watch, _) = watch.state, step(watch, report, now)
         now = watch.next_at or now
-        if there and watch.state in (State.AT_RISK, State.LOST) and before not in (State.AT_RISK, State.LOST):
+        missing = watch.state in (State.AT_RISK, State.LOST)
+        was_missing = before in (State.AT_RISK, State.LOST)
+        if there and missing and not was_missing:
             false.append(f"check {n}: {watch.state} by {source.doing}")
-        if gone_at is not None and not there and before is State.OK and watch.state is State.AT_RISK:
+        if not there and was_missing and not missing:
+            false.append(f"check {n}: back, though it is gone, by {source.doing}")
+        if not there and missing and not was_missing:
             took["removal"] = telling
-        if there and before in (State.AT_RISK, State.LOST) and watch.state is State.OK:
+        if there and was_missing and not missing:
             took["return"] = telling
     return Played(seed, CHECKS, tuple(false), removed, took["removal"], took["return"])
 

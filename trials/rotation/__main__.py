@@ -13,6 +13,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from ombud import maillog
+from ombud.settings import LogSettings
 from trials.rotation.trial import Plan, run
 
 
@@ -23,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rate", type=int, default=120, help="messages a second")
     parser.add_argument("--control", action="store_true", help="without the waits: the judge must find faults")
     given = parser.parse_args(arguments)
+    maillog.configure(LogSettings(level="error"))
     plan = Plan(given.messages, given.domains, given.rate, control=given.control)
     with (
         tempfile.TemporaryDirectory(prefix="ombud-rotation-") as directory,

@@ -10,6 +10,9 @@ from typing import Protocol
 
 from ombud.dns import Answer, Authority, NameServer, Status
 
+#: The `why` of a zone that nothing tells of: a stand-in has records, and no name servers that it could name.
+ASSUMED = "assumed"
+
 
 class Source(Protocol):
     """Whoever answers: `ombud.dns.Resolver` on the network, `ombud.dns.Zone` from a dict."""
@@ -152,7 +155,7 @@ class OneServer:
         if (
             found.status is Status.ABSENT or found.why == "refused"
         ):  # it knows of no zone: then it answers for the domain itself
-            return Authority(domain, (self._as_asked(NameServer(self._server, ())),), Status.FOUND)
+            return Authority(domain, (self._as_asked(NameServer(self._server, ())),), Status.FOUND, ASSUMED)
         servers = tuple(self._as_asked(server) for server in found.servers)
         return Authority(found.zone, servers, found.status, found.why)
 

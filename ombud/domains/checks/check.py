@@ -72,7 +72,8 @@ async def _checked(domain: str, wanted: Sequence[Record], asking: Asking, zone: 
     if not any(record.purpose is Purpose.SPF and record.name == domain for record in wanted):
         root = Look(Record(Purpose.SPF, "TXT", domain, "v=spf1 ~all", Weight.RECOMMENDED), asking, now)
         general += await advice_on_root(asking, domain, wanted, root)
-    return Report(domain, now, (*looked, looked_dmarc), tuple(general), zone.name, zone.name_servers)
+    reached = any(not server.trouble for server in zone.servers)
+    return Report(domain, now, (*looked, looked_dmarc), tuple(general), zone.name, zone.name_servers, reached)
 
 
 async def _look(look: Look) -> Looked:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -69,6 +69,8 @@ class Report:
     findings: tuple[Finding, ...] = ()  # those of no single record
     zone: str = ""
     name_servers: tuple[str, ...] = ()
+    #: Whether any of the zone's own servers answered; else a resolver alone, which may hold what is no more.
+    reached: bool = True
 
     @property
     def everything(self) -> tuple[Finding, ...]:
@@ -142,8 +144,3 @@ def _lost(looked: Looked, code: str, values: Mapping[str, str]) -> Looked:
     # What exactly is wrong is still told; that it is missing, the finding itself says.
     closer = tuple(finding for finding in looked.findings if not finding.code.endswith(".missing"))
     return replace(looked, state=State.LOST, findings=(Finding(code, about), *closer))
-
-
-def unchecked(domain: str, records: Sequence[Record], at: datetime) -> Report:
-    """What there is to say before anyone has looked."""
-    return Report(domain, at, tuple(Looked(record, State.UNCHECKED) for record in records))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from ombud.dns import Answer, Authority, NameServer
-from ombud.domains.checks.asking import Asking, Server
+from ombud.domains.checks.asking import ASSUMED, Asking, Server
 from ombud.domains.findings import Finding
 from ombud.domains.hosts import Standing, standing_of
 from ombud.mail.dmarc import is_public_suffix
@@ -45,7 +45,10 @@ async def look_at_zone(asking: Asking, domain: str) -> Zone:
     if finding := _not_in_use(domain, named):
         return Zone(authority.zone, named, (finding,), testable=False)
     servers = await asyncio.gather(*(_ask_for_soa(asking, authority.zone, server) for server in known[:MAX_SERVERS]))
-    return await _judged(asking, domain, authority.zone, tuple(servers))
+    zone = await _judged(asking, domain, authority.zone, tuple(servers))
+    if authority.why == ASSUMED:
+        return replace(zone, findings=tuple(one for one in zone.findings if one.code != "dns.no_soa"))
+    return zone
 
 
 async def _unfound(asking: Asking, domain: str, authority: Authority) -> Finding:
