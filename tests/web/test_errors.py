@@ -373,6 +373,7 @@ def test_every_error_of_the_house_has_a_status_that_the_document_knows() -> None
         405,
         408,
         409,
+        410,  # personal links that are over
         413,
         415,
         422,
