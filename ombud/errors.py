@@ -449,7 +449,9 @@ class MayNotChoose(NotAllowed):
     """{person} may not choose for {customer}. Ask someone at the company who may, or let the vendor give the right."""
 
     code = "may_not_choose"
-    sv = "{person} får inte välja för {customer}. Be någon på företaget som får, eller låt leverantören ge behörigheten."
+    sv = (
+        "{person} får inte välja för {customer}. Be någon på företaget som får, eller låt leverantören ge behörigheten."
+    )
 
 
 class PastLastExtension(BadRequest):

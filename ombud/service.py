@@ -110,9 +110,7 @@ class Service:
             self.facts,
             self.delivery.wake,
         )
-        self.following = Following(
-            self.settings, self.database, self.group, self.clock, self.facts, self.delivery.wake
-        )
+        self.following = Following(self.settings, self.database, self.group, self.clock, self.facts, self.delivery.wake)
         self.teller = self._teller()
         self.watching = Watching(
             self.database.reading, self._in_group, self._resolver, self._needs, most=LOOK_MOST, pace=LOOK_PACE

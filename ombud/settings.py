@@ -162,11 +162,14 @@ class DnsSettings(Section):
         0, description="Change a key in the vendor's zone when it is so old; 0: only when asked to."
     )
     connect_template: str = Field(
-        "", description="Our Domain Connect template as `PROVIDER/SERVICE`; empty: nobody is offered to let their host do it."
+        "",
+        description="Our Domain Connect template as `PROVIDER/SERVICE`; empty: nobody is offered to let their host do it.",
     )
     connect_key: Path | None = Field(None, description="PEM file with the RSA key that signs Domain Connect links.")
     connect_key_host: str = Field("_dcpubkeyv1", description="The name under which the key's public half is published.")
-    watch: bool = Field(True, description="Whether this process looks at the domains' records. False: another one does.")
+    watch: bool = Field(
+        True, description="Whether this process looks at the domains' records. False: another one does."
+    )
     authority_port: int = Field(
         53, description="Where the name servers of zones listen; another than 53 only in a sandbox."
     )
@@ -175,12 +178,16 @@ class DnsSettings(Section):
 class ProofSettings(Section):
     """[proof]: the mailbox that probe messages are sent to, to see what their receiver says of them."""
 
-    mailbox: str = Field("", description="Its address, at a server that writes Authentication-Results; empty: no proofs.")
+    mailbox: str = Field(
+        "", description="Its address, at a server that writes Authentication-Results; empty: no proofs."
+    )
     maildir: Path | None = Field(
-        None, description="The Maildir in which its mail lands. None: pipe each message to `ombud domains prove --read -`."
+        None,
+        description="The Maildir in which its mail lands. None: pipe each message to `ombud domains prove --read -`.",
     )
     server: str = Field(
-        "", description="The name under which its server writes Authentication-Results; empty: the topmost field counts."
+        "",
+        description="The name under which its server writes Authentication-Results; empty: the topmost field counts.",
     )
     automatic: bool = Field(
         True, description="Whether a chosen way that must be proved is proved by itself, once its records are in order."
@@ -229,7 +236,9 @@ class BookkeepingSettings(Section):
     series: str = Field("F", pattern=r"^[A-Za-z0-9]{1,8}$", description="The voucher series.")
     receivable: int = Field(1510, ge=1000, le=9999, description="What the customers owe.")
     sales: int = Field(3041, ge=1000, le=9999, description="Sales with Swedish VAT.")
-    sales_eu: int = Field(3308, ge=1000, le=9999, description="Sales to businesses in other EU countries (reverse charge).")
+    sales_eu: int = Field(
+        3308, ge=1000, le=9999, description="Sales to businesses in other EU countries (reverse charge)."
+    )
     sales_exempt: int = Field(3044, ge=1000, le=9999, description="Sales without VAT.")
     vat_25: int = Field(2611, ge=1000, le=9999, description="Output VAT, 25 %.")
     vat_12: int = Field(2621, ge=1000, le=9999, description="Output VAT, 12 %.")

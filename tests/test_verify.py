@@ -174,7 +174,9 @@ def write_to_karin(history: History) -> None:
         writer = Writer(Seal(b"k" * 32), None, "https://ombud.example")
         values = {"customer": "Eken", "valid_until": "juni"}
         links = {"choose_url": LinkWish(LinkScope.CHOOSE, "byte")}
-        letters = [to_person(karin, history.eken.id, f"new/{n}", "new_link", values=values, links=links) for n in (1, 2)]
+        letters = [
+            to_person(karin, history.eken.id, f"new/{n}", "new_link", values=values, links=links) for n in (1, 2)
+        ]
         put_letters(tx, writer, letters, NOON)
         first = claim(tx, NoticeKind.MAIL, "", 1)[0]
         settle(tx, first, Told(True), NOON)

@@ -284,7 +284,9 @@ def _campaigns(tx: Transaction, wanted: Wanted, now: datetime) -> list[Step]:
         if entry.campaign:
             load_choices(tx).campaign(entry.campaign)
         changed = put_subprocessor(tx, entry, now)
-        steps.append(Step(Done.of(entry.slug if entry.slug in known else None, changed), "subprocessor", entry.slug, entry.name))
+        steps.append(
+            Step(Done.of(entry.slug if entry.slug in known else None, changed), "subprocessor", entry.slug, entry.name)
+        )
     return steps
 
 

@@ -117,7 +117,9 @@ def _customer(
         chosen, routes = "", None if alternative is None else _routes(alternative, slug, alternatives, refuse)
     kept = checked({**values, "group": group or ""}, refuse)
     kept.pop("group")
-    return WantedCustomer(slug=slug, **kept, routes=routes, alternative=chosen or "", group=group, payer=payer, where=where)
+    return WantedCustomer(
+        slug=slug, **kept, routes=routes, alternative=chosen or "", group=group, payer=payer, where=where
+    )
 
 
 def _routes(alternative: str, slug: str, alternatives: Mapping[str, str], refuse: Refuse) -> dict[str, str]:

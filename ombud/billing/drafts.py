@@ -20,7 +20,7 @@ from ombud.billing.subscriptions import changed_since, load_subscriptions
 from ombud.billing.wording import count_text, month_text
 from ombud.clock import month_days
 from ombud.db import Transaction
-from ombud.usage import Counted, daily_totals, usage_of
+from ombud.usage import Counted, billable_by_customer, daily_totals
 
 DAY = timedelta(days=1)
 #: So many months back what came late is looked for.
@@ -107,7 +107,7 @@ def load_facts(tx: Transaction, period: str) -> Facts:
         plans=load_plans(tx),
         subscriptions=load_subscriptions(tx),
         month=_load_month(tx, period),
-        metered=metered,
+        metered=billable_by_customer(tx, period),
         late=_load_late(tx, period),
     )
 

@@ -179,7 +179,14 @@ def show(session: Session, id: str) -> None:
     session.show_one({name: value for name, value in values.items() if value not in ({}, [], "")})
     click.echo()
     session.show_rows(
-        recipients, "address", "state", "due_at", "reason", "warning", "route", "attempts",
+        recipients,
+        "address",
+        "state",
+        "due_at",
+        "reason",
+        "warning",
+        "route",
+        "attempts",
         spare=("attempts", "warning", "reason", "route"),
     )
     click.echo()

@@ -99,6 +99,14 @@ def usage_of(tx: Transaction, customer_id: int | None = None, period: str | None
     return [UsageLine(*row) for row in rows]
 
 
+def billable_by_customer(tx: Transaction, period: str) -> dict[int, int]:
+    """How many billable recipients of a month the meter has, by customer."""
+    u = usage_table.c
+    query = select(u.customer_id, sql.count()).where(u.period == period, u.billable).group_by(u.customer_id)
+    rows: Sequence[Any] = tx.execute(query).all()
+    return dict(rows)
+
+
 def metered(tx: Transaction, customer_id: int, period: str, *, after: int = 0, limit: int = 10_000) -> list[HandOver]:
     """A customer's hand-overs of a month, in order of recipient: those after `after`, at most `limit` of them."""
     u = usage_table.c

@@ -74,7 +74,9 @@ def test_marketing_needs_one_click_under_the_signature_and_a_link() -> None:
     whole = signed(ONE_CLICK + GOOD.replace(b"Hej", b"Avregistrera: https://x.example/u/1"))
     found = verdicts(whole, marketing=True)
     assert (found["UNS-1CLICK"], found["UNS-BODY"]) == (Verdict.PASS, Verdict.PASS)
-    bare_of_it = whole.replace(b"list-unsubscribe", b"other-field")  # as h= has it; the fields themselves are capitalised
+    bare_of_it = whole.replace(
+        b"list-unsubscribe", b"other-field"
+    )  # as h= has it; the fields themselves are capitalised
     assert verdicts(bare_of_it, marketing=True)["UNS-1CLICK"] is Verdict.ADVICE
     assert verdicts(signed(GOOD))["UNS-1CLICK"] is Verdict.NOT_FOR_YOU
 

@@ -123,7 +123,15 @@ def built(database: Database, cast: Cast) -> Callable[..., House]:
         submissions = Submissions(settings, database, group, clock, directory, ownership, facts, lambda: None)
         missing: list[str] = []
         web = Web(
-            submissions, database, group, clock, facts, directory, settings, lambda: missing, lambda: b"ombud_up 1\n",
+            submissions,
+            database,
+            group,
+            clock,
+            facts,
+            directory,
+            settings,
+            lambda: missing,
+            lambda: b"ombud_up 1\n",
             Seal(b"m" * 32),
         )
         return House(web, create_app(web), keys, missing)

@@ -58,7 +58,9 @@ class Recipient(View):
     address: str
     state: State
     reason: str = Field(description="Why it takes its route, or why it is held: a stable code.")
-    warning: str | None = Field(description="What it was accepted in spite of: a stable code.", examples=["gmail_at_risk"])
+    warning: str | None = Field(
+        description="What it was accepted in spite of: a stable code.", examples=["gmail_at_risk"]
+    )
     route: str | None
     attempts: int
     due_at: Moment | None = Field(description="When it is tried next.")
