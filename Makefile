@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 ARGS   ?=
 .DEFAULT_GOAL := help
+# Every command, and every process that a test starts, would otherwise compile all of Ombud anew.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help setup run story test lint format types contracts check docs crash kill-points bench close-kills bench-billing rotation dns peers campaign-scale lock peppol clean
 
 help:  ## show this help

@@ -96,9 +96,6 @@ class Facts:
 
 def load_facts(tx: Transaction, period: str) -> Facts:
     """Read them. Raises SellerMissing when the vendor's own data are not there."""
-    metered: dict[int, int] = defaultdict(int)
-    for line in usage_of(tx, None, period):
-        metered[line.customer_id] += line.emails if line.billable else 0
     return Facts(
         period=period,
         seller=load_seller(tx),

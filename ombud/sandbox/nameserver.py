@@ -364,9 +364,21 @@ def _read(text: str) -> list[dns.rrset.RRset]:
             dns.rrset.from_text(top[1], int(top[2] or TTL), "IN", "SOA", top[3].partition(";")[0])
             for top in _SOA.finditer(text)
         ]
-        return tops + list(dns.zonefile.read_rrsets(_SOA.sub("", text), default_ttl=TTL, rdclass=None))
+        pieces = _pieces(_SOA.sub("", text))
+        return tops + [
+            one for piece in pieces for one in dns.zonefile.read_rrsets(piece, default_ttl=TTL, rdclass=None)
+        ]
     except (dns.exception.DNSException, ValueError) as error:
         raise ValueError(f"not a zone file: {error}") from error
+
+
+def _pieces(text: str) -> list[str]:
+    """The text in pieces of some lines: dnspython's time grows with the square of what it reads at once. One that has a record over
+    several lines, or a directive, stays whole."""
+    lines = text.splitlines()
+    if "(" in text or any(line[:1] in ("$", " ", "\t") and line.strip() for line in lines):
+        return [text]
+    return ["\n".join(lines[start : start + 100]) + "\n" for start in range(0, len(lines), 100)]
 
 
 def _name(text: str) -> dns.name.Name:
