@@ -7,7 +7,7 @@ ARGS   ?=
 .DEFAULT_GOAL := help
 # Every command, and every process that a test starts, would otherwise compile all of Ombud anew.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup run story test lint format types contracts check docs crash kill-points bench close-kills bench-billing rotation dns peers campaign-scale lock peppol clean
+.PHONY: help setup run story test lint format types contracts check docs crash kill-points bench close-kills bench-billing rotation dns scan peers campaign-scale lock peppol clean
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
