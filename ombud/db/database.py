@@ -43,6 +43,7 @@ class Transaction:
         self._connection = connection
         self.dialect = connection.dialect
         self.postgres = connection.dialect.name == "postgresql"
+        self.touched = False  # see `snapshot.touch`
 
     def execute(
         self, statement: Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
@@ -67,8 +68,13 @@ class Transaction:
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """Undo what is done within, and only that, when it raises."""
-        with self._connection.begin_nested():
-            yield
+        before = self.touched
+        try:
+            with self._connection.begin_nested():
+                yield
+        except BaseException:
+            self.touched = before
+            raise
 
     def wake_others(self) -> None:
         """Tell the workers of other processes, once this commits, that there is mail to deliver."""
@@ -153,6 +159,15 @@ class Database:
                 return question(tx, *args, **kwargs)
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, ask)
+
+    async def writing(self, verb: Callable[Concatenate[Transaction, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do `verb(tx, ...)` in a transaction of its own, in a thread: for commands. The service's verbs go by `GroupCommit`."""
+
+        def do() -> T:
+            with self.write() as tx:
+                return verb(tx, *args, **kwargs)
+
+        return await asyncio.to_thread(do)
 
     def has_committed(self, xid: str) -> bool:
         """Whether a PostgreSQL transaction took effect whose COMMIT was never answered. False also when nobody can tell."""

@@ -25,8 +25,10 @@ revision_table = Table(
 
 
 def touch(tx: Transaction) -> None:
-    """Say that something which is kept in memory has changed."""
-    tx.execute(update(revision_table).values(number=revision_table.c.number + 1))
+    """Say that something which is kept in memory has changed; once in a transaction is enough, however much did."""
+    if not tx.touched:
+        tx.execute(update(revision_table).values(number=revision_table.c.number + 1))
+        tx.touched = True
 
 
 def revision(tx: Transaction) -> int:

@@ -21,7 +21,7 @@ from ombud.clock import Clock, day_of
 from ombud.db import Database, GroupCommit, Transaction
 from ombud.db.snapshot import Snapshot
 from ombud.errors import SwitchOver
-from ombud.queue import Change, Held, Queued, State, What
+from ombud.queue import Change, Held, Origin, Queued, State, What
 from ombud.routing import (
     AUTOMATIC,
     REASONS,
@@ -53,11 +53,11 @@ _BY_DECISION = frozenset(REASONS)
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Recipients of one customer's mail from one product, and what is to happen to all of them."""
+    """Recipients of one customer's mail from one product and domain, and what is to happen to all of them."""
 
     changes: Sequence[Change]
     customer_id: int
-    product_id: int
+    origin: Origin
     route_id: int
     counted: Counted | None
     prolong: timedelta | None = None  # so much time to be delivered in, from now on
@@ -79,27 +79,29 @@ class Following:
     async def look(self, *, at_once: bool = False) -> None:
         """Release, expire, move. `at_once`: look for what is to be moved although that was done a moment ago."""
         self.held = await self._database.reading(queue.held)
-        by_customer: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+        by_customer: defaultdict[tuple[str, int], list[Origin]] = defaultdict(list)
         for one in self.held:
             if one.reason in _BY_DECISION:
-                by_customer[one.reason, one.customer_id].append(one.product_id)
-        await _few_at_once(self._let_go(*whose, product_ids) for whose, product_ids in by_customer.items())
+                by_customer[one.reason, one.customer_id].append(one.origin)
+        await _few_at_once(self._let_go(*whose, origins) for whose, origins in by_customer.items())
         if at_once or self._facts.value is not self._moved_by or time.monotonic() >= self._move_at:
             await self._move()
 
-    async def _let_go(self, reason: str, customer_id: int, product_ids: Sequence[int]) -> None:
-        await self._release(reason, customer_id, product_ids)
-        await self._expire(reason, customer_id, product_ids)
+    async def _let_go(self, reason: str, customer_id: int, origins: Sequence[Origin]) -> None:
+        await self._release(reason, customer_id, origins)
+        await self._expire(reason, customer_id, origins)
 
-    def _decide(self, customer_id: int, product_id: int, *, bulk: bool = False) -> Decision:
-        return decide(self._facts.value, customer_id, product_id, self._clock.now(), bulk=bulk)
+    def _decide(self, customer_id: int, origin: Origin, *, bulk: bool = False) -> Decision:
+        return decide(
+            self._facts.value, customer_id, origin.product_id, self._clock.now(), sender_domain=origin.sender_domain, bulk=bulk
+        )  # fmt: skip
 
     # --- what is held ---
 
-    async def _release(self, reason: str, customer_id: int, product_ids: Sequence[int]) -> None:
+    async def _release(self, reason: str, customer_id: int, origins: Sequence[Origin]) -> None:
         """Let go what may go now, the first accepted first. Each batch is decided about anew, so that a pause takes hold at once."""
         after = 0
-        while ways := self._open_ways(customer_id, product_ids, bulk=reason == "over_cap"):
+        while ways := self._open_ways(customer_id, origins, bulk=reason == "over_cap"):
             ids = await self._database.reading(queue.held_ids, reason, customer_id, list(ways), AT_A_TIME, after=after)
             if not ids:
                 return
@@ -108,39 +110,52 @@ class Following:
             await self._group.run(_change_all, self._releases(customer_id, ids, ways))
             self._wake()
 
-    def _open_ways(self, customer_id: int, product_ids: Sequence[int], *, bulk: bool) -> dict[int, Decision]:
-        ways = {product: self._decide(customer_id, product, bulk=bulk) for product in product_ids}
-        return {product: way for product, way in ways.items() if way.action is Action.SEND and way.route}
+    def _open_ways(self, customer_id: int, origins: Sequence[Origin], *, bulk: bool) -> dict[Origin, Decision]:
+        ways = {origin: self._decide(customer_id, origin, bulk=bulk) for origin in origins}
+        return {origin: way for origin, way in ways.items() if way.action is Action.SEND and way.route}
 
-    def _releases(self, customer_id: int, ids: Sequence[tuple[int, int]], ways: Mapping[int, Decision]) -> list[_Batch]:
+    def _releases(
+        self, customer_id: int, ids: Sequence[tuple[int, Origin]], ways: Mapping[Origin, Decision]
+    ) -> list[_Batch]:
         patience, now = timedelta(hours=self._settings.delivery.expire_after_hours), self._clock.now()
         return [
             _Batch(
-                [_released(id, way, now) for id, of_product in ids if of_product == product], customer_id, product,
+                [_released(id, way, now) for id, from_there in ids if from_there == origin], customer_id, origin,
                 way.route.id if way.route else 0, Counted.RELEASED, patience,
             )
-            for product, way in ways.items()
-            if any(of_product == product for _, of_product in ids)
+            for origin, way in ways.items()
+            if any(from_there == origin for _, from_there in ids)
         ]  # fmt: skip
 
-    async def _expire(self, reason: str, customer_id: int, product_ids: Sequence[int]) -> None:
-        """Give up what has been held for as long as the campaign's policy keeps it, whatever held it first."""
-        for product in product_ids:
-            way = self._decide(customer_id, product)
-            if way.reason != "no_active_choice" or way.campaign is None or not way.campaign.hold_days:
+    async def _expire(self, reason: str, customer_id: int, origins: Sequence[Origin]) -> None:
+        """Give up what has been held for as long as what holds it now keeps it, whatever held it first."""
+        for origin in origins:
+            way = self._decide(customer_id, origin)
+            if not (longest := self._held_for(way)):
                 continue
-            before = self._clock.now() - timedelta(days=way.campaign.hold_days)
+            before = self._clock.now() - longest
             after = 0
             while ids := await self._database.reading(
-                queue.held_ids, reason, customer_id, [product], AT_A_TIME, after=after, held_before=before
+                queue.held_ids, reason, customer_id, [origin], AT_A_TIME, after=after, held_before=before
             ):
                 after = ids[-1][0]
                 now = self._clock.now()
                 changes = [Change(id, None, What.EXPIRE, now, reason="hold_expired") for id, _ in ids]
                 route_id = way.route.id if way.route else 0
                 await self._group.run(
-                    _change_all, [_Batch(changes, customer_id, product, route_id, Counted.HELD_EXPIRED)]
+                    _change_all, [_Batch(changes, customer_id, origin, route_id, Counted.HELD_EXPIRED)]
                 )
+
+    def _held_for(self, way: Decision) -> timedelta | None:
+        """How long it keeps what it holds; None: until it ends, as everything does that has an end of its own."""
+        of_campaign = (
+            timedelta(days=way.campaign.hold_days) if way.campaign else timedelta()
+        )  # 0: until somebody decides
+        if way.reason == "no_active_choice":
+            return of_campaign or None
+        if way.reason == "domain_lost":
+            return max(of_campaign, timedelta(hours=self._settings.delivery.expire_after_hours))
+        return None
 
     # --- what waits by a route that is left ---
 
@@ -164,14 +179,14 @@ class Following:
         while waiting := await self._database.reading(queue.queued, route_id, customer_id, AT_A_TIME, after=after):
             after = waiting[-1].recipient_id
             now = self._clock.now()
-            ways = {one.product_id: self._decide(customer_id, one.product_id) for one in waiting}
+            ways = {origin: self._decide(customer_id, origin) for origin in {one.origin for one in waiting}}
             batches = []
-            for product, way in ways.items():
+            for origin, way in ways.items():
                 if way.action is Action.SEND and way.route and way.route.id == route_id:
                     continue
-                changes = [change for one in waiting if one.product_id == product and (change := _moved(one, way, now))]
+                changes = [change for one in waiting if one.origin == origin and (change := _moved(one, way, now))]
                 counted = None if way.action is Action.SEND else Counted.HELD
-                batches.append(_Batch(changes, customer_id, product, route_id, counted))
+                batches.append(_Batch(changes, customer_id, origin, route_id, counted))
             if batches:
                 await self._group.run(_change_all, batches)
                 self._wake()
@@ -284,7 +299,9 @@ def _change(tx: Transaction, batch: _Batch) -> int:
     done = len(ids)
     if batch.counted and done:
         day = day_of(batch.changes[0].at)
-        usage.add_tallies(tx, [Tally(day, batch.customer_id, batch.product_id, batch.route_id, batch.counted, done)])
+        usage.add_tallies(
+            tx, [Tally(day, batch.customer_id, batch.origin.product_id, batch.route_id, batch.counted, done)]
+        )
     tx.wake_others()
     return done
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from ombud.mail.encodedword import without_unsafe
 from ombud.mail.records import Weight
@@ -112,11 +113,11 @@ def catalogue() -> Mapping[str, Kind]:
     return {code: _kind(code, dict(entry)) for code, entry in table.items()}
 
 
-def _kind(code: str, entry: dict[str, object]) -> Kind:
-    sv, en = (Words(**entry.pop(language)) for language in ("sv", "en"))  # type: ignore[arg-type]  # tables of texts
-    source = Source(str(entry.pop("from", "dns")))
-    weight, turn = Weight(str(entry.pop("weight"))), Turn(str(entry.pop("turn")))
-    link, reply = (str(entry.pop(name, "")) for name in ("link", "reply"))
+def _kind(code: str, entry: dict[str, Any]) -> Kind:
+    sv, en = (Words(**entry.pop(language)) for language in ("sv", "en"))
+    source = Source(entry.pop("from", "dns"))
+    weight, turn = Weight(entry.pop("weight")), Turn(entry.pop("turn"))
+    link, reply = (entry.pop(name, "") for name in ("link", "reply"))
     if entry:
         raise ValueError(f"{code}: unknown {', '.join(entry)}")
     return Kind(code, weight, turn, source, sv, en, link, reply)

@@ -6,6 +6,7 @@ which two CNAMEs of the customer's point: one for the key in use and one for the
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -135,10 +136,8 @@ def keep_key(tx: Transaction, seal: Seal, key: SigningKey, now: datetime, *, ven
     The key is made before the transaction (`dkim.new_key`): RSA takes long enough to keep every other writer waiting. With
     `vendor_zone` its record is to stand there. Raises SelectorTaken.
     """
-    home = home_of(key.selector, key.domain, vendor_zone) if vendor_zone else ""
-    _insert(tx, seal, key, now, home, state=KeyState.ACTIVE, activated_at=now)
     touch(tx)
-    return KeyRecord(home or record_name(key.domain, key.selector), dkim.dns_record(key))
+    return _insert(tx, seal, key, now, vendor_zone, state=KeyState.ACTIVE, activated_at=now)
 
 
 def put_next(
@@ -146,12 +145,13 @@ def put_next(
 ) -> KeyRecord:  # fmt: skip
     """Seal a key that is to be published, and to take over when it has been seen and `switch_at` has come (None: when asked
     to). Raises SelectorTaken."""
+    return _insert(tx, seal, key, now, vendor_zone, state=KeyState.NEXT, look_at=now, switch_at=switch_at)
+
+
+def _insert(
+    tx: Transaction, seal: Seal, key: SigningKey, now: datetime, vendor_zone: str, **more: object
+) -> KeyRecord:  # fmt: skip
     home = home_of(key.selector, key.domain, vendor_zone) if vendor_zone else ""
-    _insert(tx, seal, key, now, home, state=KeyState.NEXT, look_at=now, switch_at=switch_at)
-    return KeyRecord(home or record_name(key.domain, key.selector), dkim.dns_record(key))
-
-
-def _insert(tx: Transaction, seal: Seal, key: SigningKey, now: datetime, home: str, **more: object) -> None:
     if any(known.selector == key.selector for known in keys_of(tx, key.domain)):
         raise SelectorTaken(domain=key.domain, selector=key.selector)
     record = dkim.dns_record(key)
@@ -163,6 +163,7 @@ def _insert(tx: Transaction, seal: Seal, key: SigningKey, now: datetime, home: s
     )  # fmt: skip
     if home:
         put_zone_record(tx, home, "TXT", record, now)
+    return KeyRecord(home or record_name(key.domain, key.selector), record)
 
 
 def destroy_keys(tx: Transaction, domain: str, now: datetime | None = None) -> None:
@@ -187,7 +188,19 @@ def keys_of(tx: Transaction, domain: str) -> list[Key]:
 
 def active_keys(tx: Transaction, domain: str) -> list[tuple[str, str]]:
     """Selector and algorithm of the domain's keys in use."""
-    return [(key.selector, key.algorithm) for key in keys_of(tx, domain) if key.state is KeyState.ACTIVE]
+    return active_keys_by_domain(tx, domain).get(domain, [])
+
+
+def active_keys_by_domain(tx: Transaction, domain: str | None = None) -> dict[str, list[tuple[str, str]]]:
+    """The same for every domain that has any, in one question."""
+    table = signing_key_table.c
+    rows = (
+        select(table.domain, table.selector, table.algorithm).where(table.state == KeyState.ACTIVE).order_by(table.id)
+    )
+    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for row in tx.execute(rows.where(table.domain == domain) if domain else rows):
+        found[row.domain].append((row.selector, row.algorithm))
+    return found
 
 
 def key_records(tx: Transaction, domain: str | None = None) -> list[KeyRecord]:

@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Index, Integer, Row, Table, Text, func, insert, select, update
+from sqlalchemy import Boolean, Column, Index, Integer, Row, Select, Table, Text, func, insert, select, update
 
 from ombud.db import Identity, Json, Moment, Transaction, metadata
 from ombud.db.snapshot import touch
@@ -181,15 +181,16 @@ def note_read(tx: Transaction, id: str, ok: bool, seen: Seen, now: datetime) -> 
 
 def proofs(tx: Transaction, customer_id: int | None = None) -> list[Proof]:
     """The newest reading of each domain and route: what is known now, of one customer or of all."""
-    newest = (
-        select(func.max(proof_table.c.number))
-        .where(proof_table.c.state == ProofState.READ)
-        .group_by(proof_table.c.domain, proof_table.c.route_id)
-    )
+    rows = select(proof_table).where(proof_table.c.number.in_(_newest())).order_by(proof_table.c.domain)
     if customer_id is not None:
-        newest = newest.where(proof_table.c.customer_id == customer_id)
-    rows = select(proof_table).where(proof_table.c.number.in_(newest)).order_by(proof_table.c.domain)
+        rows = rows.where(proof_table.c.customer_id == customer_id)
     return [_proof(row) for row in tx.execute(rows)]
+
+
+def _newest() -> Select[tuple[int]]:
+    """The newest reading of each domain and route; what was sent and not read says nothing."""
+    table = proof_table.c
+    return select(func.max(table.number)).where(table.state == ProofState.READ).group_by(table.domain, table.route_id)
 
 
 def proofs_of(tx: Transaction, domain: str) -> list[Proof]:
@@ -223,8 +224,7 @@ def waiting_since(tx: Transaction, since: datetime) -> list[Proof]:
 def verdicts(tx: Transaction) -> list[Verdict]:
     """What `proofs` says, without what was seen: for whoever asks about thousands."""
     table = proof_table.c
-    newest = select(func.max(table.number)).where(table.state == ProofState.READ).group_by(table.domain, table.route_id)
-    query = select(table.domain, table.route_id, table.read_at, table.ok).where(table.number.in_(newest))
+    query = select(table.domain, table.route_id, table.read_at, table.ok).where(table.number.in_(_newest()))
     return [Verdict(row.domain, row.route_id, row.read_at, bool(row.ok)) for row in tx.execute(query)]
 
 

@@ -19,7 +19,7 @@ from ombud.dns import Answer, Authority, UpdateServer
 from ombud.domains import rotation
 from ombud.domains.keys import SLOTS, Key, keep_key, keys_of, put_next
 from ombud.domains.rotation import Timing
-from ombud.domains.zone import ZoneRecord, mark_published, unpublished, zone_text
+from ombud.domains.zone import ZoneRecord, all_changes, mark_published, unpublished, zone_text
 from ombud.errors import SelectorTaken
 from ombud.mail import dkim
 from ombud.mail.dkimrecord import Same, compare
@@ -102,15 +102,15 @@ class Rotation:
             published += more
         return Round(published, seen, switched, revoked, sum(made), refused)
 
-    async def publish(self, now: datetime) -> tuple[int, str]:
-        """Tell the zone's server what it does not know yet: how many records it took, and why not where it did not."""
+    async def publish(self, now: datetime, *, everything: bool = False) -> tuple[int, str]:
+        """Tell the zone's server what it does not know yet, or `everything`: how many records it took, and why not where it did
+        not."""
         if self.server is None:
             return 0, ""
-        records = await self.read(unpublished, now, MOST_RECORDS)
+        records = await (self.read(all_changes, now) if everything else self.read(unpublished, now, MOST_RECORDS))
         if not records:
             return 0, ""
         if why := await self.server.publish([change_of(record, now) for record in records]):
-            log.warning("zone_not_taken", zone=self.server.zone, reason=why, records=len(records))
             return 0, why
         await self.write(_published, records, now)
         return len(records), ""

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sqlalchemy import select
+
 from ombud.accounts.links import (
     LINK_DAYS,
     Link,
@@ -13,12 +15,13 @@ from ombud.accounts.links import (
     links_about,
     make_link,
     note_use,
+    open_link,
     renew_link,
     revoke_link,
     uses_of,
 )
 from ombud.db import Transaction
-from ombud.domains.ownership import load_ownership
+from ombud.domains.table import domain_table
 from ombud.domains.watchlist import look_again
 from ombud.errors import NotFound, TooSoon
 from ombud.seal import Seal
@@ -43,33 +46,39 @@ def share(
     days: int = LINK_DAYS, person_id: int | None = None,
 ) -> str:  # fmt: skip
     """A new link to the page of a proved domain: its token, shown here and never again. Raises NotFound."""
-    owner = load_ownership(tx).domains.get(domain)
-    if owner is None:
-        raise NotFound(kind="domain", name=domain)
+    owner = _owner(tx, domain)
     return make_link(
-        tx,
-        seal,
-        Scope.DOMAIN,
-        domain,
-        now,
-        timedelta(days=days),
-        customer_id=owner.customer_id,
-        person_id=person_id,
-        by=by,
+        tx, seal, Scope.DOMAIN, domain, now, timedelta(days=days), customer_id=owner, person_id=person_id, by=by
     )
 
 
 def shares_of(tx: Transaction, domain: str) -> Sequence[Link]:
     """The links to the domain's page, newest first; expired and revoked ones too. Raises NotFound."""
-    owner = load_ownership(tx).domains.get(domain)
+    return links_about(tx, Scope.DOMAIN, domain, _owner(tx, domain))
+
+
+def open_share(tx: Transaction, seal: Seal, token: str, now: datetime) -> Link:
+    """The link of a token. Raises what `open_link` does, and NotFound when the domain was given up, or is another's now."""
+    link = open_link(tx, seal, token, Scope.DOMAIN, now)
+    if _owner(tx, link.about) != link.customer_id:
+        raise NotFound(kind="domain", name=link.about)
+    return link
+
+
+def _owner(tx: Transaction, domain: str) -> int:
+    owner = tx.execute(select(domain_table.c.customer_id).where(domain_table.c.name == domain)).scalar_one_or_none()
     if owner is None:
         raise NotFound(kind="domain", name=domain)
-    return links_about(tx, Scope.DOMAIN, domain, owner.customer_id)
+    return int(owner)
+
+
+def _open(tx: Transaction, domain: str) -> list[Link]:
+    return [one for one in shares_of(tx, domain) if one.revoked_at is None]
 
 
 def renew_shares(tx: Transaction, domain: str, now: datetime, days: int = LINK_DAYS) -> int:
     """Let the links that were not revoked live on. Says how many."""
-    links = [one for one in shares_of(tx, domain) if one.revoked_at is None]
+    links = _open(tx, domain)
     for one in links:
         renew_link(tx, one.id, now, timedelta(days=days))
     return len(links)
@@ -77,7 +86,7 @@ def renew_shares(tx: Transaction, domain: str, now: datetime, days: int = LINK_D
 
 def revoke_shares(tx: Transaction, domain: str, now: datetime) -> int:
     """Let nobody open the page any more. Says how many links it concerns."""
-    links = [one for one in shares_of(tx, domain) if one.revoked_at is None]
+    links = _open(tx, domain)
     for one in links:
         revoke_link(tx, one.id, now)
     return len(links)
@@ -109,14 +118,3 @@ def page_log(tx: Transaction, link: Link) -> list[Entry]:
             Entry(use.at, use.what, "it_supplier", str(use.answer.get("reason", ""))) for use in uses_of(tx, one.id)
         ]
     return sorted(entries, key=lambda entry: entry.at)
-
-
-def latest_word(tx: Transaction, domain: str, customer_id: int) -> Entry | None:
-    """What the supplier has said last; None when nothing."""
-    said = [
-        Entry(use.at, use.what, "it_supplier", str(use.answer.get("reason", "")))
-        for one in links_about(tx, Scope.DOMAIN, domain, customer_id)
-        for use in uses_of(tx, one.id)
-        if use.what in (DONE, CANNOT)
-    ]
-    return max(said, key=lambda entry: entry.at, default=None)

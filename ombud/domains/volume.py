@@ -6,7 +6,7 @@ Counts are kept by the hour. The last day's sum takes in the whole of its first 
 
 from __future__ import annotations
 
-import random
+import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -20,6 +20,7 @@ from ombud.db import Many, Moment, Transaction, metadata
 from ombud.db.many import insert_or_add
 from ombud.mail.rules import BULK, Receiver
 
+COUNTED = "counted"
 SHARDS = 16  # writers on PostgreSQL count in rows of their own, so that none waits for another's
 DAY = timedelta(hours=24)
 _KEPT = timedelta(days=3)
@@ -41,7 +42,7 @@ bulk_sender_table = Table(
     Column("organisation", Text, primary_key=True),
     Column("receiver", Text, primary_key=True),
     Column("since", Moment, nullable=False),
-    Column("by", Text, nullable=False),  # "counted", or the operator who said so
+    Column("by", Text, nullable=False),  # COUNTED, or the operator who said so
     Column("reason", Text, nullable=False),
 )
 
@@ -67,7 +68,7 @@ def count_volume(tx: Transaction, handed_over: Sequence[HandedOver]) -> None:
     """Count recipients, in the transaction of their hand-over."""
     sums = Counter((organisation, receiver.value, _hour(at)) for organisation, receiver, at in handed_over)
     if sums:
-        shard = random.randrange(SHARDS) if tx.postgres else 0  # noqa: S311  # it spreads, it hides nothing
+        shard = secrets.randbelow(SHARDS) if tx.postgres else 0
         # In one order everywhere, so that two writers never wait for each other.
         _ADD.run(tx, [(*key, shard, number) for key, number in sorted(sums.items())])
 
@@ -86,7 +87,7 @@ def volumes(tx: Transaction, now: datetime, organisation: str | None = None) -> 
 
 
 def note_bulk_senders(tx: Transaction, now: datetime) -> list[BulkSender]:
-    """Write down who has passed 5 000 in 24 hours and was not known for it; forget counts that are no longer summed."""
+    """Write down who has passed 5 000 in 24 hours and was not known for it, or only by an operator's word; forget counts that are no longer summed."""
     table = volume_table.c
     many = (
         select(table.organisation, table.receiver, func.sum(table.number).label("number"))
@@ -94,9 +95,9 @@ def note_bulk_senders(tx: Transaction, now: datetime) -> list[BulkSender]:
         .group_by(table.organisation, table.receiver)
         .having(func.sum(table.number) >= BULK)
     )
-    known = {(one.organisation, one.receiver) for one in bulk_senders(tx)}
+    known = {(one.organisation, one.receiver) for one in bulk_senders(tx) if one.by == COUNTED}
     new = [
-        BulkSender(row.organisation, Receiver(row.receiver), now, "counted", f"{row.number} in 24 hours")
+        BulkSender(row.organisation, Receiver(row.receiver), now, COUNTED, f"{row.number} in 24 hours")
         for row in tx.execute(many)
         if (row.organisation, Receiver(row.receiver)) not in known
     ]
@@ -109,18 +110,18 @@ def note_bulk_senders(tx: Transaction, now: datetime) -> list[BulkSender]:
 
 def set_bulk_sender(
     tx: Transaction, organisation: str, receiver: Receiver, by: str, reason: str, now: datetime
-) -> None:
-    """An operator knows of mail that does not go through here. The first moment stands; who and why are the newest."""
-    table = bulk_sender_table.c
-    here = update(bulk_sender_table).where(table.organisation == organisation, table.receiver == receiver)
-    if tx.execute(here.values(by=by, reason=reason)).rowcount == 0:
-        _put(tx, BulkSender(organisation, receiver, now, by, reason))
+) -> bool:
+    """An operator knows of mail that does not go through here. What was counted stands: False where it was."""
+    if any(one.receiver is receiver and one.by == COUNTED for one in bulk_senders(tx, organisation)):
+        return False
+    _put(tx, BulkSender(organisation, receiver, now, by, reason))
+    return True
 
 
 def unset_bulk_sender(tx: Transaction, organisation: str, receiver: Receiver) -> bool:
     """Take an operator's word back; what was counted stays. Says whether there was anything to take back."""
     table = bulk_sender_table.c
-    said = (table.organisation == organisation) & (table.receiver == receiver) & (table.by != "counted")
+    said = (table.organisation == organisation) & (table.receiver == receiver) & (table.by != COUNTED)
     return tx.execute(delete(bulk_sender_table).where(said)).rowcount == 1
 
 
@@ -134,11 +135,11 @@ def bulk_senders(tx: Transaction, organisation: str | None = None) -> list[BulkS
 
 
 def _put(tx: Transaction, one: BulkSender) -> None:
-    tx.execute(
-        insert(bulk_sender_table).values(
-            organisation=one.organisation, receiver=one.receiver, since=one.since, by=one.by, reason=one.reason
-        )
-    )
+    """The first moment stands; who says so and why are the newest."""
+    table, said = bulk_sender_table, {"by": one.by, "reason": one.reason}
+    here = (table.c.organisation == one.organisation) & (table.c.receiver == one.receiver)
+    if tx.execute(update(table).where(here).values(**said)).rowcount == 0:
+        tx.execute(insert(table).values(organisation=one.organisation, receiver=one.receiver, since=one.since, **said))
 
 
 def _hour(at: datetime) -> int:

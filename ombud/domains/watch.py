@@ -141,22 +141,23 @@ def _moved(before: Watch, after: Watch, report: Report, outcome: Outcome, now: d
         if before.state is State.OK:
             return after, None
         back = before.state in (State.AT_RISK, State.LOST)
-        return _becomes(after, State.OK, now, stop_at=None), What.BACK if back else What.READY
+        return _becomes(after, State.OK, now), What.BACK if back else What.READY
     match before.state:
         case State.UNCHECKED | State.PENDING:
             return _waited(before, after, now)
         case State.OK if outcome is Outcome.MISS and after.answers.count("-") >= MISSES:
-            return _becomes(after, State.AT_RISK, now, stop_at=now + GRACE), What.AT_RISK
+            return _becomes(after, State.AT_RISK, now), What.AT_RISK
         case State.OK if _asked_for_more(after, report):
-            return _becomes(after, State.PENDING, now, tries=0), None
+            return replace(_becomes(after, State.PENDING, now), tries=0), None
         case State.AT_RISK if outcome is Outcome.MISS and before.stop_at and now >= before.stop_at:
             if after.missed >= LEAST_MISSES:
                 return _becomes(after, State.LOST, now), What.LOST
     return after, None
 
 
-def _becomes(watch: Watch, state: State, now: datetime, **more: object) -> Watch:
-    return replace(watch, state=state, since=now, **more)  # type: ignore[arg-type]  # fields of Watch, each by its name
+def _becomes(watch: Watch, state: State, now: datetime) -> Watch:
+    stop_at = {State.AT_RISK: now + GRACE, State.LOST: watch.stop_at}.get(state)
+    return replace(watch, state=state, since=now, stop_at=stop_at)
 
 
 def _waited(before: Watch, after: Watch, now: datetime) -> tuple[Watch, What | None]:

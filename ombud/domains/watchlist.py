@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -30,6 +30,7 @@ from ombud.domains.findings import Turn
 from ombud.domains.table import domain_table
 from ombud.domains.watch import Change, State, Watch, What, anew
 from ombud.errors import NotFound, TooSoon
+from ombud.mail.records import Weight
 
 #: A domain that was looked at so lately is not looked at again because somebody presses a button.
 LEAST = timedelta(seconds=15)
@@ -85,6 +86,14 @@ class Standing:
     next_check: datetime | None
     stop_at: datetime | None = None
     checked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A lost domain: when mail that needs its records stopped, and who asks for them (`Record.asked_by`)."""
+
+    stop_at: datetime
+    asked_by: frozenset[str]
 
 
 # --- beginning and ending ----------------------------------------------------------------------------------------------
@@ -148,6 +157,7 @@ def keep(tx: Transaction, watch: Watch, report: Mapping[str, Any], change: Chang
             "stop_at": change.stop_at,
         }
         tx.execute(insert(change_table).values(domain=change.domain, customer_id=owner, **values))
+    if change or watch.state is State.LOST:  # who asks for its records may be others now
         touch(tx)
     return True
 
@@ -195,10 +205,14 @@ def watch_of(tx: Transaction, domain: str) -> Watch:
 
 def report_of(tx: Transaction, domain: str) -> Mapping[str, Any] | None:
     """The latest check of the domain, as `checks.as_json` gave it; None before the first."""
-    report: Mapping[str, Any] | None = tx.execute(
-        select(watch_table.c.report).where(watch_table.c.domain == domain)
-    ).scalar_one_or_none()
-    return report
+    return reports_of(tx, [domain]).get(domain)
+
+
+def reports_of(tx: Transaction, domains: Collection[str]) -> dict[str, Mapping[str, Any]]:
+    """The latest check of each, of those that have had one. One question for all."""
+    table = watch_table.c
+    rows = tx.execute(select(table.domain, table.report).where(table.domain.in_(domains)))
+    return {row.domain: row.report for row in rows if row.report is not None}
 
 
 def standings(tx: Transaction, customer_id: int | None = None) -> list[Standing]:
@@ -219,9 +233,20 @@ def standings(tx: Transaction, customer_id: int | None = None) -> list[Standing]
     ]  # fmt: skip
 
 
-def load_lost(tx: Transaction) -> frozenset[str]:
-    """The domains whose records have been gone for so long that they no longer count as ready."""
-    return frozenset(tx.execute(select(watch_table.c.domain).where(watch_table.c.state == State.LOST)).scalars())
+def load_lost(tx: Transaction) -> Mapping[str, Lost | None]:
+    """The domains whose records have been gone for so long that what needs them no longer leaves; and None for each domain
+    below one of them that has proved itself apart, and so does not depend on it."""
+    table = watch_table.c
+    rows = tx.execute(select(table.domain, table.stop_at, table.report).where(table.state == State.LOST)).all()
+    lost: dict[str, Lost | None] = {row.domain: Lost(row.stop_at, _askers(row.report)) for row in rows}
+    others = tx.execute(select(table.domain).where(table.state != State.LOST)).scalars() if lost else ()
+    return lost | {name: None for name in others if any(name.endswith(f".{above}") for above in lost)}
+
+
+def _askers(report: Mapping[str, Any] | None) -> frozenset[str]:
+    """Whoever asks for a required record: whatever was found of it, so that no answer, and no silence, changes it."""
+    required = [one for one in (report or {}).get("records", ()) if one["weight"] == Weight.REQUIRED]
+    return frozenset(asker for one in required for asker in one["asked_by"].split(", ") if asker)
 
 
 def changes_of(tx: Transaction, domain: str, most: int = 100) -> list[Change]:

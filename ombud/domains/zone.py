@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from sqlalchemy import Column, Integer, Table, Text, delete, insert, select, update
+from sqlalchemy import Column, Integer, Row, Table, Text, delete, insert, select, update
 
 from ombud.db import Moment, Transaction, metadata
 
@@ -106,8 +106,14 @@ def unpublished(tx: Transaction, now: datetime, most: int) -> list[ZoneRecord]:
     return [_record(row) for row in tx.execute(select(zone_record_table).where(due).order_by(table.name).limit(most))]
 
 
+def all_changes(tx: Transaction, now: datetime, most: int | None = None) -> list[ZoneRecord]:
+    """`unpublished`, and all that the server has been told before: for one that was set up anew."""
+    table = zone_record_table.c
+    return [_record(row) for row in tx.execute(select(zone_record_table).order_by(table.name, table.kind).limit(most))]
+
+
 def mark_published(tx: Transaction, records: Sequence[ZoneRecord], now: datetime) -> None:
-    """The server has taken them: what was to be removed is forgotten. What has changed meanwhile stays to be published."""
+    """The server has taken them: what was to be removed by now is forgotten. What has changed meanwhile stays to be published."""
     table = zone_record_table
     for record in records:
         same = (
@@ -116,11 +122,11 @@ def mark_published(tx: Transaction, records: Sequence[ZoneRecord], now: datetime
             & (table.c.value == record.value)
             & (table.c.remove_at.is_(None) if record.remove_at is None else table.c.remove_at == record.remove_at)
         )
-        if record.remove_at is not None:
-            tx.execute(delete(table).where(same))
-        else:
+        if record.remove_at is None:
             tx.execute(update(table).where(same).values(published_at=now))
+        elif record.remove_at <= now:
+            tx.execute(delete(table).where(same))
 
 
-def _record(row: object) -> ZoneRecord:
-    return ZoneRecord(row.name, row.kind, row.value, row.ttl, row.published_at, row.remove_at)  # type: ignore[attr-defined]  # a Row of this table
+def _record(row: Row[tuple[object, ...]]) -> ZoneRecord:
+    return ZoneRecord(row.name, row.kind, row.value, row.ttl, row.published_at, row.remove_at)

@@ -33,6 +33,7 @@ from ombud.queue.lease import (
     routes_with_mail,
     suspects_wait,
 )  # fmt: skip
+from ombud.queue.origin import Origin
 from ombud.queue.put import NewMessage, NewRecipient, put
 from ombud.queue.senders import senders_since
 from ombud.queue.settle import EVENTS, Attempt, Change, Changed, change_all, commit_sending
@@ -41,7 +42,7 @@ from ombud.queue.tables import Stream, customer_of, is_bulk, is_important, lane_
 
 __all__ = [
     "EVENTS", "TABLE", "Attempt", "Change", "Changed", "Count", "Event", "Fate", "Filter", "Happening", "Held", "Lease", "Mail",
-    "MessageView", "NewMessage", "NewRecipient", "Queued", "RecipientView", "Scope", "State", "Stream", "What", "after", "beat",
+    "MessageView", "NewMessage", "NewRecipient", "Origin", "Queued", "RecipientView", "Scope", "State", "Stream", "What", "after", "beat",
     "change_all", "commit_sending", "content", "count", "customer_of", "customers_with_mail", "event_before_last",
     "events_after", "fate_of_held", "fetch", "get_message", "held", "held_ids", "is_bulk", "is_important", "lane_of", "lease",
     "lease_suspect", "list_messages", "prolong", "put", "queued", "recipient_ids",

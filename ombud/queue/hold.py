@@ -7,29 +7,32 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, case, insert, select, update
+from sqlalchemy import bindparam, case, insert, select, tuple_, update
 from sqlalchemy import func as sql
 
-from ombud.db import Many, Transaction
+from ombud.db import Many, Moment, Transaction
+from ombud.queue.origin import Origin
 from ombud.queue.tables import hold_table, message_table, recipient_table
 
 _h, _r, _m = hold_table.c, recipient_table.c, message_table.c
-_BEGIN = Many(insert(hold_table), "recipient_id", "customer_id", "product_id", "reason", "held_at")
+_BEGIN = Many(insert(hold_table), "recipient_id", "customer_id", "product_id", "sender_domain", "reason", "held_at")
+# The business clock may have been set back since it began: then it ends as it began.
+_at = bindparam("at", type_=Moment)
 _END = Many(
     update(hold_table)
     .where(_h.recipient_id == bindparam("whose"), _h.ended_at.is_(None))
-    .values(ended_at=bindparam("at"), ended_as=bindparam("event")),
+    .values(ended_at=case((_h.held_at > _at, _h.held_at), else_=_at), ended_as=bindparam("event")),
     "whose", "at", "event",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """How many recipients of a customer's mail from a product are held for a reason, and since when the first of them."""
+    """How many recipients of a customer's mail from a product and a domain are held for a reason, and since when the first of them."""
 
     reason: str
     customer_id: int
-    product_id: int
+    origin: Origin
     recipients: int
     since: datetime
 
@@ -51,9 +54,10 @@ def begin_holds(tx: Transaction, holds: Sequence[tuple[int, str, datetime]]) -> 
     """Note that recipients are held: (recipient, reason, when). In the transaction that holds them."""
     if not holds:
         return
-    query = select(_r.id, _r.customer_id, _m.product_id).join(message_table, _m.id == _r.message_id)
-    whose = {row.id: row for row in tx.execute(query.where(_r.id.in_([one[0] for one in holds])))}
-    _BEGIN.run(tx, [(id, whose[id].customer_id, whose[id].product_id, reason, at) for id, reason, at in holds])
+    query = select(_r.id, _r.customer_id, _m.product_id, _m.header_from).join(message_table, _m.id == _r.message_id)
+    rows = tx.execute(query.where(_r.id.in_([one[0] for one in holds])))
+    whose = {row.id: (row.customer_id, *Origin.of(row.product_id, row.header_from)) for row in rows}
+    _BEGIN.run(tx, [(id, *whose[id], reason, at) for id, reason, at in holds])
 
 
 def end_holds(tx: Transaction, ends: Sequence[tuple[int, datetime, str]]) -> None:
@@ -62,25 +66,26 @@ def end_holds(tx: Transaction, ends: Sequence[tuple[int, datetime, str]]) -> Non
 
 
 def held(tx: Transaction) -> list[Held]:
-    """Everything that is held now, by reason, customer and product."""
-    by = (_h.reason, _h.customer_id, _h.product_id)
+    """Everything that is held now, by reason, customer, product and sender domain."""
+    by = (_h.reason, _h.customer_id, _h.product_id, _h.sender_domain)
     query = select(*by, sql.count(), sql.min(_h.held_at)).where(_h.ended_at.is_(None)).group_by(*by).order_by(*by)
     rows: Sequence[Any] = tx.execute(query).all()
-    return [Held(*row) for row in rows]
+    return [Held(reason, customer, Origin(product, domain), *rest) for reason, customer, product, domain, *rest in rows]
 
 
 def held_ids(
-    tx: Transaction, reason: str, customer_id: int, product_ids: Collection[int], limit: int, *, after: int = 0,
+    tx: Transaction, reason: str, customer_id: int, origins: Collection[Origin], limit: int, *, after: int = 0,
     held_before: datetime | None = None,
-) -> list[tuple[int, int]]:  # fmt: skip
-    """(Recipient, product) of what is held for a reason, of these products, the first accepted first, after the recipient `after`.
+) -> list[tuple[int, Origin]]:  # fmt: skip
+    """(Recipient, origin) of what is held for a reason, of these origins, the first accepted first, after the recipient `after`.
 
     With `held_before`: only those that have been held since before that moment.
     """
     query = (
-        select(_h.recipient_id, _h.product_id)
+        select(_h.recipient_id, _h.product_id, _h.sender_domain)
         .where(
-            _h.ended_at.is_(None), _h.reason == reason, _h.customer_id == customer_id, _h.product_id.in_(product_ids),
+            _h.ended_at.is_(None), _h.reason == reason, _h.customer_id == customer_id,
+            tuple_(_h.product_id, _h.sender_domain).in_(origins),
             _h.recipient_id > after,
         )
         .order_by(_h.recipient_id)
@@ -88,7 +93,7 @@ def held_ids(
     )  # fmt: skip
     if held_before is not None:
         query = query.where(_h.held_at < held_before)
-    return [(row.recipient_id, row.product_id) for row in tx.execute(query)]
+    return [(row.recipient_id, Origin(row.product_id, row.sender_domain)) for row in tx.execute(query)]
 
 
 def prolong(tx: Transaction, ids: Collection[int], time: timedelta) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy import func as sql
 
 from ombud.db import Transaction
+from ombud.queue.origin import Origin
 from ombud.queue.settle import Change, change_all
 from ombud.queue.states import State, What
 from ombud.queue.tables import (
@@ -217,7 +218,7 @@ class Queued:
     """One recipient that is due now or later."""
 
     recipient_id: int
-    product_id: int
+    origin: Origin
     state: State
     due_in: timedelta  # zero when it is due now
 
@@ -229,7 +230,7 @@ def queued(tx: Transaction, route_id: int, customer_id: int, limit: int, *, afte
     """
     first, last = lane_of(customer_id, Stream.IMPORTANT), lane_of(customer_id + 1, Stream.IMPORTANT)
     query = (
-        select(_r.id, _m.product_id, _r.state, _r.due_at)
+        select(_r.id, _m.product_id, _m.header_from, _r.state, _r.due_at)
         .join(message_table, _m.id == _r.message_id)
         .where(
             _r.route_id == route_id, _r.lane >= first, _r.lane < last, _r.due_at.is_not(None),
@@ -239,7 +240,9 @@ def queued(tx: Transaction, route_id: int, customer_id: int, limit: int, *, afte
         .limit(limit)
     )  # fmt: skip
     return [
-        Queued(row.id, row.product_id, State(row.state), max(row.due_at - tx.now, timedelta(0)))
+        Queued(
+            row.id, Origin.of(row.product_id, row.header_from), State(row.state), max(row.due_at - tx.now, timedelta(0))
+        )
         for row in tx.execute(query)
     ]
 

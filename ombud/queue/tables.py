@@ -112,6 +112,9 @@ hold_table = Table(
     Column("recipient_id", BigInteger, ForeignKey("recipient.id"), nullable=False),
     Column("customer_id", Integer, nullable=False),
     Column("product_id", Integer, nullable=False),
+    Column(
+        "sender_domain", Text, nullable=False, server_default=""
+    ),  # of the From address: what is decided depends on it
     Column("reason", Text, nullable=False),
     Column("held_at", Moment, nullable=False),  # the business clock
     Column("ended_at", Moment),  # NULL: it is held now
@@ -123,7 +126,7 @@ _open = hold_table.c.ended_at.is_(None)
 Index("ix_hold_open", hold_table.c.recipient_id, unique=True, sqlite_where=_open, postgresql_where=_open)
 Index(
     "ix_hold_whose", hold_table.c.reason, hold_table.c.customer_id, hold_table.c.recipient_id, hold_table.c.product_id,
-    hold_table.c.held_at, sqlite_where=_open, postgresql_where=_open,
+    hold_table.c.sender_domain, hold_table.c.held_at, sqlite_where=_open, postgresql_where=_open,
 )  # fmt: skip
 
 worker_table = Table(

@@ -79,7 +79,7 @@ def ask_brownout(
 def approve_brownout(tx: Transaction, brownout_id: int, now: datetime, *, by: str) -> Brownout:
     """Approve what another has asked for. Raises NotFound, SelfApproval, and BrownoutOver when it is approved, paused or past."""
     brownout = get_brownout(tx, brownout_id)
-    if by == brownout.asked_by:
+    if by.casefold() == brownout.asked_by.casefold():
         raise SelfApproval(by=by)
     b = brownout_table.c
     open_ = (b.id == brownout_id, b.approved_at.is_(None), b.paused_at.is_(None), b.ends_at > now)

@@ -46,7 +46,7 @@ class Decision(NamedTuple):
 REASONS = (
     "test_mode", "reserve_mode", "override", "rolled_back", "canary", "choice_live", "switched", "customer_product_route",
     "customer_route", "legacy", "legacy_extended", "legacy_exempt", "no_active_choice", "product_route", "no_route",
-    "region_not_allowed", "brownout", "over_cap",
+    "region_not_allowed", "brownout", "domain_lost", "over_cap",
 )  # fmt: skip
 
 
@@ -81,6 +81,7 @@ def decide(
     | `rolled_back` | a switch would decide, had it not been rolled back | the same route, by this reason |
     | `brownout` | the reason is `legacy`, nothing is chosen, the mail is not important, and a brownout is on | hold |
     | `region_not_allowed` | the route is outside the allowed regions | refuse |
+    | `domain_lost` | the route signs or asks for records in the sender's domain, and those have been gone past its stop time | hold |
     | `over_cap` | the mail is bulk, by a route that is billed, and the customer's own hard cap is reached | hold |
 
     A switch or a route set by hand that leads to a campaign's legacy route is no way round its stop: the campaign decides.
@@ -96,6 +97,13 @@ def decide(
         return decision
     if not _allowed(facts, decision.route, decision.campaign):
         return decision._replace(action=Action.REFUSE, reason="region_not_allowed", until=None)
+    sender_domain = _sending_domain(decision, sender_domain)
+    if (
+        facts.lost
+        and decision.action is Action.SEND
+        and (stopped := _domain_lost(facts, decision.route, sender_domain, now))
+    ):
+        return decision._replace(action=Action.HOLD, reason="domain_lost", since=stopped, until=None)
     if bulk and decision.route.billable and (month := facts.over_cap.get(customer_id)) and month == month_of(now):
         end = day_begins(month_days(month)[1])
         return decision._replace(action=Action.HOLD, reason="over_cap", since=None, until=end)
@@ -269,13 +277,24 @@ def _allowed(facts: Facts, route: Route, campaign: Campaign | None) -> bool:
     return not (campaign and campaign.allowed_regions) or route.region in campaign.allowed_regions
 
 
+def _sending_domain(decision: Decision, sender_domain: str) -> str:
+    """The domain that stands as the sender's when the mail leaves: in reserve mode it is the vendor's."""
+    return decision.sender.rpartition("@")[2] if decision.sender else sender_domain
+
+
+def _domain_lost(facts: Facts, route: Route, sender_domain: str, now: datetime) -> datetime | None:
+    """Since when mail by this route from this domain is stopped, because the records that it needs there are gone."""
+    lost = facts.lost_for(sender_domain)
+    if lost and lost.stop_at <= now and (route.sign or route.slug in lost.asked_by):
+        return lost.stop_at
+    return None
+
+
 def _at_risk(facts: Facts, product_id: int, decision: Decision, now: datetime, sender_domain: str) -> bool:
     """Whether the risk date has come and nobody has seen this way authenticated, for the domain or one above it."""
     risk_at = facts.risk_at.get(product_id)
     if risk_at is None or now < risk_at:
         return False
-    if decision.sender:  # reserve mode: the vendor's domain stands for the sender's
-        sender_domain = decision.sender.rpartition("@")[2]
     route_id = decision.route.id if decision.route else 0
     while sender_domain:
         if (sender_domain, route_id) in facts.proven:

@@ -28,11 +28,12 @@ _SAID: Mapping[str, tuple[str, str]] = {
     "region_not_allowed": ("Vägen ligger utanför de områden som e-posten får passera.", "The route lies outside the regions that mail may pass."),
     "brownout": ("Provstopp: e-post från dem som inte har valt hålls kvar en stund och släpps sedan.", "Brownout: the mail of those who have not chosen is held for a while and then released."),
     "customer_suspended": ("Kunden är avstängd.", "The customer is suspended."),
-    "hold_expired": ("Mejlet hölls kvar så länge det får, utan att något val kom i drift.", "The mail was held for as long as it may be, and no choice went live."),
+    "hold_expired": ("Mejlet hölls kvar så länge det får, utan att någon väg öppnades.", "The mail was held for as long as it may be, and no way opened."),
     "held_by_operator": ("En operatör håller kvar mejlet.", "An operator holds the mail."),
     "released_by_operator": ("En operatör har släppt mejlet.", "An operator released the mail."),
     "no_signing_key": ("Vägen signerar, men domänen har ingen nyckel.", "The route signs, but the domain has no key."),
     GMAIL_AT_RISK: ("Mottagaren har Gmail, och ingen har sett att vägen är autentiserad för avsändaren.", "The recipient has Gmail, and nobody has seen that the way is authenticated for the sender."),
+    "domain_lost": ("Poster som vägen behöver saknas i avsändardomänens DNS. Mejlet släpps när de är tillbaka.", "Records that the route needs are gone from the sender domain's DNS. The mail is released when they are back."),
     "over_cap": ("Kundens eget tak för månaden är nått, och massutskick hålls kvar.", "The customer's own cap for the month is reached, and bulk mail is held."),
 }  # fmt: skip
 _WARNED = {

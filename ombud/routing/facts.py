@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from ombud.choices import Campaign, Choices, Extension, ExtensionKind, load_choices
 from ombud.db import Transaction
-from ombud.domains import load_proven
+from ombud.domains import Lost, load_lost, load_proven
 from ombud.routing.brownouts import Brownout, load_brownouts
 from ombud.routing.caps import load_over_cap
 from ombud.routing.overrides import Override, load_overrides
@@ -59,7 +59,9 @@ class Facts:
     brownouts: tuple[Brownout, ...] = ()
     proven: frozenset[tuple[str, int]] = field(default_factory=frozenset)
     over_cap: Mapping[int, str] = field(default_factory=dict)  # customer, month of the hard cap
+    lost: Mapping[str, Lost | None] = field(default_factory=dict)  # domains; None: not lost, though one above it is
     # Worked out of these, for `decide`.
+    by_slug: Mapping[str, Route] = field(init=False, repr=False, compare=False)
     products: frozenset[int] = field(init=False, repr=False, compare=False)  # those that anything is said of
     test_route: Route | None = field(init=False, repr=False, compare=False)
     changes: Mapping[int, tuple[Change, ...]] = field(init=False, repr=False, compare=False)  # by product, oldest first
@@ -71,6 +73,7 @@ class Facts:
 
     def __post_init__(self) -> None:
         put = object.__setattr__
+        put(self, "by_slug", {route.slug: route for route in self.routes.values()})
         put(self, "test_route", self.route(TEST_ROUTE))
         put(self, "changes", self._changes_by_product())
         put(self, "risk_at", {
@@ -85,7 +88,15 @@ class Facts:
         put(self, "brownouts_of", _grouped((one.campaign_id, one) for one in self.brownouts))
 
     def route(self, slug: str) -> Route | None:
-        return next((route for route in self.routes.values() if route.slug == slug), None)
+        return self.by_slug.get(slug)
+
+    def lost_for(self, domain: str) -> Lost | None:
+        """What is lost of the domain that speaks for this one: itself, or the nearest one above it."""
+        while domain:
+            if domain in self.lost:
+                return self.lost[domain]
+            domain = domain.partition(".")[2]
+        return None
 
     def _changes_by_product(self) -> Mapping[int, tuple[Change, ...]]:
         extended = {
@@ -122,5 +133,5 @@ def load_facts(tx: Transaction) -> Facts:
     return Facts(
         load_routes(tx), load_assigned(tx), allowed_regions(tx), load_choices(tx), tuple(load_switches(tx)),
         tuple(load_overrides(tx)), tuple(load_brownouts(tx)), load_proven(tx),
-        load_over_cap(tx),
+        load_over_cap(tx), load_lost(tx),
     )  # fmt: skip

@@ -113,9 +113,9 @@ def put_switch(
         "to_route_id": to_route_id, "at": at, "canary_percent": canary_percent, "canary_until": canary_until,
         "watch_until": watch_until, "margin_percent": margin_percent, "by": by, "reason": reason, "put_at": now,
     }  # fmt: skip
-    id = tx.execute(insert(switch_table).values(**values).returning(switch_table.c.id)).scalar_one()
+    row = tx.execute(insert(switch_table).values(**values).returning(*_COLUMNS)).one()
     touch(tx)
-    return get_switch(tx, id)
+    return _switch(list(row))
 
 
 def _check(
@@ -161,6 +161,14 @@ def get_switch(tx: Transaction, switch_id: int) -> Switch:
 def load_switches(tx: Transaction, customer_id: int | None = None) -> list[Switch]:
     """Every switch there has been, the oldest first; or every one of a customer's."""
     return _read(tx) if customer_id is None else _read(tx, switch_table.c.customer_id == customer_id)
+
+
+def taken_back(tx: Transaction) -> dict[int, datetime]:
+    """The customers of whose campaign switches any was rolled back, each with the latest time that one was."""
+    s = switch_table.c
+    query = select(s.customer_id, sql.max(s.rolled_back_at).label("at"))
+    rows = tx.execute(query.where(s.campaign_id.is_not(None), s.rolled_back_at.is_not(None)).group_by(s.customer_id))
+    return {row.customer_id: row.at for row in rows}
 
 
 #: In the order of a Switch's fields.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,16 @@ def test_the_databases_clock_is_close_to_ours(database: Database) -> None:
 
     with database.write() as tx:
         assert abs((tx.now - datetime.now(UTC)).total_seconds()) < 2
+
+
+def test_a_change_that_a_savepoint_took_back_is_told_of_when_it_is_made_again(database: Database) -> None:
+    with database.read() as tx:
+        before = revision(tx)
+    with database.write() as tx:
+        with suppress(ValueError), tx.savepoint():
+            touch(tx)
+            raise ValueError
+        touch(tx)
+        touch(tx)  # however much changes in a transaction, it is told of once
+    with database.read() as tx:
+        assert revision(tx) == before + 1

@@ -22,20 +22,24 @@ from ombud.choices import (
     put_campaign,
 )
 from ombud.clock import day_of
+from ombud.delivery.following import baseline
 from ombud.domains import keep_key, key_records
-from ombud.errors import NoActiveChoice
+from ombud.errors import NoActiveChoice, TooBusy
 from ombud.mail.dkim import new_key
 from ombud.mail.message import header_values
-from ombud.queue import Fate, State, Stream, fate_of_held
+from ombud.queue import Change, Fate, State, Stream, What, change_all, fate_of_held
 from ombud.queue.tables import recipient_table
 from ombud.routing import (
+    Action,
     Counts,
+    Decision,
     Route,
     approve_brownout,
     ask_brownout,
     assign,
     count_outcomes,
     end_override,
+    get_switch,
     load_facts,
     pause_brownout,
     put_override,
@@ -44,7 +48,7 @@ from ombud.routing import (
     roll_back,
     unassign,
 )
-from ombud.usage import Counted, tallies
+from ombud.usage import Counted, Tally, add_tallies, tallies
 from ombud.verify import verify
 from tests.conftest import NOON
 from tests.delivery.conftest import House
@@ -123,6 +127,14 @@ async def test_after_the_stop_mail_is_refused_with_the_link_where_the_choice_is_
     assert "https://epost.example/choose/epost-2024/eken" in refused.value.text("sv")
     assert "2024-05-31" in refused.value.text("en")
     assert (await counted(house))[Counted.REFUSED] == 0
+
+    async def away(*_: object) -> None:
+        raise TooBusy()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(house.group, "run", away)
+        with pytest.raises(TooBusy):
+            await house.submissions.counting.flush()
     await house.submissions.counting.flush()
     await house.submissions.counting.flush()  # nothing is counted twice
     found = await counted(house)
@@ -296,6 +308,21 @@ async def test_what_an_override_holds_is_released_when_it_ends(house: House, cam
     assert await house.settled(id) == [State.DELIVERED]
 
 
+async def test_what_a_person_holds_only_a_person_lets_go(house: House, campaign: Campaign) -> None:
+    house.pause("relay")
+    id = await house.submit()
+    r = recipient_table.c
+    with house.database.write() as tx:
+        (number,) = tx.execute(select(r.id)).scalars()
+        change_all(tx, [Change(number, None, What.HOLD, NOON, reason="held_by_operator")])
+    house.resume("relay")
+    await house.following.look(at_once=True)
+    assert await house.states(id) == [State.HELD]
+    turn_to(house, AFTER_THE_STOP + 20)
+    await house.following.look(at_once=True)
+    assert await house.states(id) == [State.HELD], "nor does it expire"
+
+
 async def test_what_was_held_for_want_of_a_way_goes_when_there_is_one(house: House) -> None:
     house.pause("relay")
     id = await house.submit()
@@ -325,6 +352,23 @@ async def test_mail_that_is_put_off_follows_a_switch_at_once(house: House, campa
     assert (row.route_id, row.reason) == (route(house, "new").id, "choice_live")
 
 
+async def test_what_is_to_leave_later_keeps_its_time_by_the_new_way_too(house: House, campaign: Campaign) -> None:
+    id = await house.submit(deliver_at=house.clock.now() + 2 * HOUR)
+    go_live(house, campaign)
+    await house.following.look(at_once=True)
+    r = recipient_table.c
+    with house.database.read() as tx:
+        (row,) = tx.execute(select(r.route_id, r.due_at).where(r.message_id == id))
+        assert (row.route_id, row.due_at > tx.now + HOUR) == (route(house, "new").id, True)
+
+
+async def test_a_lost_domains_mail_is_kept_as_long_as_the_campaign_keeps_any(house: House, campaign: Campaign) -> None:
+    def kept(campaign: Campaign | None) -> timedelta | None:
+        return house.following._held_for(Decision(Action.HOLD, route(house, "new"), "domain_lost", campaign=campaign))
+
+    assert (kept(None), kept(campaign), kept(replace(campaign, hold_days=1))) == (5 * DAY, 14 * DAY, 5 * DAY)
+
+
 async def test_a_canary_sends_each_recipient_of_a_message_its_own_way(house: House, campaign: Campaign) -> None:
     go_live(house, campaign, canary_percent=50, canary_until=NOON + DAY)
     id = await house.submit(*(f"r{n}@post.example" for n in range(40)))
@@ -335,6 +379,35 @@ async def test_a_canary_sends_each_recipient_of_a_message_its_own_way(house: Hou
         assert verify(tx) == []
     by = {(row.route_id, row.reason) for row in rows}
     assert by == {(route(house, "relay").id, "legacy"), (route(house, "new").id, "canary")}
+
+
+async def test_what_waits_for_its_canary_stays_with_it(house: House, campaign: Campaign) -> None:
+    go_live(house, campaign, canary_percent=50, canary_until=NOON + DAY)
+    house.pause("new")
+    id = await house.submit(*(f"r{n}@post.example" for n in range(20)))
+    async with asyncio.timeout(10):
+        while State.LEASED in (states := await house.states(id)) or State.DELIVERED not in states:
+            await asyncio.sleep(0.02)
+    await house.following.look(at_once=True)
+    r = recipient_table.c
+    with house.database.read() as tx:
+        waiting = tx.execute(select(r.route_id, r.reason).where(r.state == State.WAITING)).all()
+    assert waiting and {(row.route_id, row.reason) for row in waiting} == {(route(house, "new").id, "canary")}
+
+
+def test_a_switch_is_measured_by_how_its_own_mail_went_before_by_other_routes(house: House, campaign: Campaign) -> None:
+    id = go_live(house, campaign, product_ids=[house.cast.hyra.id])
+    eken, hyra, day = house.cast.eken.id, house.cast.hyra.id, day_of(NOON)
+    old, new = route(house, "relay").id, route(house, "new").id
+    with house.database.write() as tx:
+        add_tallies(tx, [
+            Tally(day - 28 * DAY, eken, hyra, old, Counted.FREE, 5), Tally(day - DAY, eken, hyra, old, Counted.FAILED, 2),
+            Tally(day - DAY, eken, hyra, old, Counted.BILLABLE, 3), Tally(day - DAY, eken, hyra, old, Counted.HELD, 100),
+            Tally(day - 29 * DAY, eken, hyra, old, Counted.FREE, 100), Tally(day, eken, hyra, old, Counted.FREE, 100),
+            Tally(day - DAY, eken, hyra, new, Counted.FAILED, 100), Tally(day - DAY, eken, hyra + 1, old, Counted.FAILED, 100),
+            Tally(day - DAY, house.cast.linden.id, hyra, old, Counted.FAILED, 100),
+        ])  # fmt: skip
+        assert baseline(tx, get_switch(tx, id)) == Counts(8, 2)
 
 
 async def test_too_many_failures_roll_a_switch_back_and_its_mail_goes_the_old_way(

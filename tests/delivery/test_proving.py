@@ -6,17 +6,16 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ombud.clock import TurnedClock
 from ombud.db import Database
 from ombud.delivery.prover import Prover
-from ombud.delivery.proving import new_proof, probe_message, read_probe
+from ombud.delivery.proving import FIELD, new_proof, probe_message, read_probe
 from ombud.dns import Resolver, Zone
 from ombud.domains import KeyRing, Ownership, load_ownership, load_proven, proofs, prove_domain
-from ombud.domains.proof import ProofState, proof_by_id, proofs_of
+from ombud.domains.proof import ProofState, Seen, proof_by_id, proofs_of
 from ombud.errors import DomainUnknown, NoProbeMailbox
 from ombud.mail.dkim import SigningKey, dns_record, new_key
 from ombud.providers import make_provider
@@ -55,13 +54,9 @@ def house(world: World, database: Database, cast: Cast) -> Prover:
 
     settings = ProofSettings(mailbox=PROBE, maildir=world.mail / "hemmanet.example", server=SERVER)
 
-    async def write(verb: Any, /, *arguments: Any) -> Any:
-        with database.write() as tx:
-            return verb(tx, *arguments)
-
     return Prover(
-        settings, database.reading, write, TurnedClock(NOON), resolver.ask, make, "ombud.molntjanst.example"
-    )  # fmt: skip
+        settings, database.reading, database.writing, TurnedClock(NOON), resolver.ask, make, "ombud.molntjanst.example"
+    )
 
 
 def route(world: World, *, sign: bool = True, **more: object) -> Route:
@@ -160,6 +155,8 @@ async def test_what_does_not_come_is_lost_and_counts_when_it_comes_late(
     away = replace(house, settings=house.settings.model_copy(update={"maildir": elsewhere}))
     sent = await away.prove("eken.example", route(world), *known(database, KEY), by="anna")
     assert await away.read() == []
+    with database.read() as tx:
+        assert proof_by_id(tx, sent.id).state is ProofState.SENT  # there is time yet
     later = replace(away, clock=TurnedClock(NOON + timedelta(hours=2)))
     assert await later.read() == []
     with database.read() as tx:
@@ -193,6 +190,48 @@ async def test_a_from_that_was_changed_on_the_way_is_no_proof(database: Database
     assert verdict is not None
     assert (verdict[0], verdict[1].header_from) == (False, "noreply@leverantor.example")
     assert "from_changed" in verdict[1].remarks
+
+
+DKIM, SPF = "dkim=pass header.d=eken.example", "spf=pass smtp.mailfrom=x@eken.example"
+
+
+@pytest.mark.parametrize(
+    ("said", "ok", "remarks"),
+    [
+        (f"{DKIM}; {SPF}; dmarc=pass", True, ()),
+        (f"{DKIM}; {SPF}; dmarc=fail", False, ("dmarc_failed",)),
+        (f"{DKIM}; spf=fail smtp.mailfrom=x@eken.example", True, ("spf_failed", "aligned_by_one")),
+        (f"dkim=fail header.d=eken.example; {SPF}", True, ("dkim_failed", "aligned_by_one")),
+        ("dkim=fail header.d=eken.example; spf=softfail smtp.mailfrom=x@eken.example", False,
+         ("dkim_failed", "spf_failed", "not_aligned")),
+        ("dkim=pass header.d=mailgun.example; spf=pass smtp.mailfrom=x@mailgun.example", False, ("not_aligned",)),
+    ],
+)  # fmt: skip
+async def test_what_passes_must_speak_for_the_very_domain(said: str, ok: bool, remarks: tuple[str, ...]) -> None:
+    verdict = await judged("eken.example", said)
+    assert (verdict[0], verdict[1].remarks) == (ok, remarks)
+
+
+async def test_it_must_be_aligned_as_new_receivers_see_it_and_as_old_ones_do() -> None:
+    # Two of that host's customers: by the tree walk its DMARC record makes one organisation of them, by the list they are two.
+    verdict = await judged("a.github.io", "spf=pass smtp.mailfrom=x@b.github.io; dkim=pass header.d=b.github.io")
+    assert (verdict[0], verdict[1].remarks) == (False, ("not_aligned", "organisations_differ"))
+
+
+async def test_a_message_that_came_with_two_from_fields_is_no_proof() -> None:
+    verdict = await judged("eken.example", f"{DKIM}; {SPF}", b"From: a@another.example\r\n")
+    assert (verdict[0], verdict[1].header_from) == (False, "")
+
+
+async def judged(domain: str, said: str, more: bytes = b"") -> tuple[bool, Seen]:
+    """What comes of a probe message of which its receiver has said this."""
+    proof = new_proof(domain, 1, 7, PROBE, "ombud.example", "anna", NOON)
+    head = f"{FIELD}: {proof.nonce}\r\nMessage-ID: {proof.message_id}\r\nFrom: Ombud <{proof.header_from}>\r\n".encode()
+    ask = Zone({f"_dmarc.{name}": {"TXT": ["v=DMARC1; p=none"]} for name in ("eken.example", "github.io")}).ask
+    top = f"Authentication-Results: {SERVER}; {said}\r\n".encode()
+    verdict = await read_probe(ask, proof, top + head + more + b"\r\nHej\r\n", SERVER)
+    assert verdict is not None
+    return verdict
 
 
 async def test_what_is_missing_is_told_before_anything_is_sent(world: World, house: Prover, database: Database) -> None:

@@ -69,4 +69,5 @@ def test_terraform_fills_nothing_in_that_stands_in_a_record() -> None:
 def test_what_somebody_wrote_in_dns_cannot_end_a_value() -> None:
     (made,) = json.loads(terraform(RECORDS[2:3], "kund.example", None))["resource"]["dns_txt_record_set"].values()
     assert made["txt"] == ['v=spf1 a:"odd" ~all']
+    assert "name" not in made  # the zone's own name is none below it
     assert bind_lines(RECORDS[2:3]) == 'kund.example. 3600 IN TXT "v=spf1 a:\\"odd\\" ~all"\n'

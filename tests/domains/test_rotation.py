@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 import dkim as dkimpy
@@ -32,8 +31,8 @@ from ombud.domains import (
     prove_domain,
     put_next,
 )
-from ombud.domains.rotation import ask_switch, end_hold, plan_rotation
-from ombud.domains.zone import customers_label, home_of, zone_records
+from ombud.domains.rotation import ask_switch, due, end_hold, plan_rotation
+from ombud.domains.zone import customers_label, home_of, zone_records, zone_text
 from ombud.errors import RotationUnderWay, SelectorTaken
 from ombud.mail.dkim import SigningKey, dns_record, new_key, sign
 from ombud.sandbox.nameserver import NameServer, Zones
@@ -68,14 +67,10 @@ async def server() -> AsyncIterator[NameServer]:
 def house(database: Database, cast: Cast, server: NameServer) -> Rotation:
     address = f"{server.address[0]}:{server.address[1]}"
 
-    async def run(opened: Callable[[], Any], verb: Any, /, *arguments: Any) -> Any:
-        with opened() as tx:
-            return verb(tx, *arguments)
-
     with database.write() as tx:
         prove_domain(tx, DOMAIN, cast.eken, "operator", "seen", NOON)
     return Rotation(
-        partial(run, database.read), partial(run, database.write),
+        database.reading, database.writing,
         Resolver([address], authority_port=server.address[1], seconds=0.2), SEAL, TIMING, ZONE,
         UpdateServer(address, ZONE, "ombud", secret=SECRET),
     )  # fmt: skip
@@ -220,9 +215,11 @@ async def test_a_server_that_still_has_the_old_zone_holds_the_switch_up(
         put_next(tx, SEAL, KEYS[1], NOON, vendor_zone=ZONE, switch_at=NOON)
     await house.round(NOON)
     assert states(database)["om2"] == "published"
-    behind.publish(home_of("om2", DOMAIN, ZONE), "TXT", key(database, "om2").record)
+    home = home_of("om2", DOMAIN, ZONE)
+    behind.add(f"{home}. 7200 IN TXT {zone_text(key(database, 'om2').record)}")
     await house.round(NOON + HOUR)
     assert states(database)["om2"] == "seen"
+    assert key(database, "om2").ttl == 7200  # whoever has asked that one may keep its answer for so long
     await second.stop()
 
 
@@ -307,6 +304,26 @@ def test_a_key_that_the_customer_has_published_keeps_its_name_until_it_is_revoke
             ("om1", False),
             ("om2", True),
         ]
+
+
+async def test_a_first_key_is_made_for_a_proved_domain_that_has_none(database: Database, house: Rotation) -> None:
+    assert await house.make_first(["nobody.example", DOMAIN], NOON) == 1
+    assert states(database) == {"om1": "active"}
+    assert await house.make_first([DOMAIN], NOON) == 0
+
+
+async def test_no_spare_is_made_for_a_domain_that_is_given_up_meanwhile(database: Database, house: Rotation) -> None:
+    with database.write() as tx:
+        keep_key(tx, SEAL, KEYS[0], NOON, vendor_zone=ZONE)
+
+    async def read(verb: Any, /, *arguments: Any) -> Any:
+        found = await database.reading(verb, *arguments)
+        if verb is due:
+            await database.writing(forget_domain, DOMAIN)
+        return found
+
+    assert (await replace(house, read=read).round(NOON)).made == 0
+    assert states(database) == {}
 
 
 def test_a_ring_that_is_loaded_again_opens_only_what_is_new(database: Database, house: Rotation) -> None:

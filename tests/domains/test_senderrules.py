@@ -23,6 +23,7 @@ from ombud.domains.volume import (
 from ombud.mail.dkim import dns_record, new_key
 from ombud.mail.rules import Receiver, Verdict
 from tests.conftest import NOON
+from tests.mail.test_dkimrecord import WEAK
 
 RECORD = dns_record(new_key("eken.example", "om1"))
 KEY = Key(1, "eken.example", "om1", "rsa-sha256", RECORD, "", KeyState.ACTIVE, NOON)
@@ -102,6 +103,21 @@ async def test_an_own_server_must_have_a_name_that_leads_back() -> None:
     assert (await verdicts(replace(BULK, ways=[replace(way, ip="203.0.113.9")]), records))["AUTH-SPF"] is Verdict.FAIL
 
 
+async def test_spf_that_passes_for_another_organisation_is_not_aligned() -> None:
+    foreign = replace(WAY, envelope="studs.mailgun.example", signs=False)
+    records = GOOD | {"studs.mailgun.example": GOOD["studs.eken.example"]}
+    found = await verdicts(replace(BULK, keys=[], ways=[replace(foreign, ip="192.0.2.1")]), records)
+    assert found["AUTH-SPF"] is Verdict.PASS and found["AUTH-ALIGN"] is not Verdict.PASS
+
+
+async def test_only_the_keys_in_use_must_stand_in_dns_and_must_be_strong() -> None:
+    out = replace(KEY, selector="om9", state=KeyState.RETIRING)
+    assert (await verdicts(replace(BULK, keys=[KEY, out])))["AUTH-DKIM"] is Verdict.PASS
+    weak = replace(KEY, record=f"v=DKIM1; p={WEAK}")
+    records = GOOD | {KEY.name: {"TXT": [weak.record]}}
+    assert (await verdicts(replace(BULK, keys=[weak]), records))["AUTH-DKIM"] is Verdict.FAIL
+
+
 async def test_a_way_that_nobody_can_judge_leaves_alignment_open() -> None:
     found = await verdicts(Sender("eken.example", [], [Way("egen", False, "eken.example")]))
     assert found["AUTH-ALIGN"] is not Verdict.FAIL and found["AUTH-DKIM"] is Verdict.NOT_TESTED
@@ -110,7 +126,10 @@ async def test_a_way_that_nobody_can_judge_leaves_alignment_open() -> None:
 async def test_volumes_near_the_limit_are_told() -> None:
     near = await verdicts(replace(SENDER, volumes={Receiver.GMAIL: 4200, Receiver.OUTLOOK: 3}))
     assert (near["VOL-GMAIL"], near["VOL-MS"]) == (Verdict.ADVICE, Verdict.PASS)
+    for number, verdict in ((3999, Verdict.PASS), (4000, Verdict.ADVICE)):
+        assert (await verdicts(replace(SENDER, volumes={Receiver.OUTLOOK: number})))["VOL-MS"] is verdict
     assert replace(SENDER, volumes={Receiver.OUTLOOK: 5000}).is_bulk
+    assert not replace(SENDER, volumes={Receiver.OUTLOOK: 4999}).is_bulk
 
 
 def test_mail_to_the_great_receivers_is_summed_over_the_last_day(database: Database) -> None:
@@ -124,13 +143,14 @@ def test_mail_to_the_great_receivers_is_summed_over_the_last_day(database: Datab
             ("eken.se", Receiver.GMAIL): 4900, ("eken.se", Receiver.OUTLOOK): 1, ("linden.se", Receiver.GMAIL): 1,
         }  # fmt: skip
         assert volumes(tx, NOON, "linden.se") == {("linden.se", Receiver.GMAIL): 1}
+        assert volumes(tx, NOON - timedelta(hours=9)) == {("eken.se", Receiver.GMAIL): 1500 + 400 + 9000}
 
 
 def test_five_thousand_in_a_day_once_is_for_ever(database: Database) -> None:
     with database.write() as tx:
         count_volume(tx, [("eken.se", Receiver.GMAIL, NOON)] * 4999)
-        assert note_bulk_senders(tx, NOON) == []
-        count_volume(tx, [("eken.se", Receiver.GMAIL, NOON)])
+        assert note_bulk_senders(tx, NOON + timedelta(hours=3)) == []
+        count_volume(tx, [("eken.se", Receiver.GMAIL, NOON)])  # counts that are still summed are not forgotten
         (one,) = note_bulk_senders(tx, NOON)
         assert (one.organisation, one.receiver, one.since, one.by) == ("eken.se", Receiver.GMAIL, NOON, "counted")
         assert note_bulk_senders(tx, NOON + timedelta(minutes=1)) == []
@@ -146,5 +166,16 @@ def test_an_operator_can_say_so_and_take_it_back(database: Database) -> None:
         set_bulk_sender(tx, "eken.se", Receiver.OUTLOOK, "bo", "bekräftat", NOON + timedelta(days=1))
         (one,) = bulk_senders(tx, "eken.se")
         assert (one.since, one.by, one.reason) == (NOON, "bo", "bekräftat")
+        assert unset_bulk_sender(tx, "eken.se", Receiver.GMAIL) is False
         assert unset_bulk_sender(tx, "eken.se", Receiver.OUTLOOK) is True
         assert bulk_senders(tx) == []
+
+
+def test_what_was_counted_stands_whatever_an_operator_has_said_before_or_after(database: Database) -> None:
+    with database.write() as tx:
+        set_bulk_sender(tx, "eken.se", Receiver.GMAIL, "anna", "nyhetsbrev", NOON - timedelta(days=9))
+        count_volume(tx, [("eken.se", Receiver.GMAIL, NOON)] * 5000)
+        assert [one.by for one in note_bulk_senders(tx, NOON)] == ["counted"]
+        assert set_bulk_sender(tx, "eken.se", Receiver.GMAIL, "bo", "nyhetsbrev", NOON) is False
+        assert unset_bulk_sender(tx, "eken.se", Receiver.GMAIL) is False
+        assert [(one.by, one.since) for one in bulk_senders(tx)] == [("counted", NOON - timedelta(days=9))]

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from ombud.db import Database, Transaction
+from ombud.db.snapshot import revision
 from ombud.dns import Zone
-from ombud.domains import forget_domain, load_ownership, prove_domain
+from ombud.domains import Lost, forget_domain, load_ownership, prove_domain
 from ombud.domains.claims import claim_domain
 from ombud.domains.hostbook import unknown_hosts
 from ombud.domains.watch import Change, State, What
@@ -21,7 +22,9 @@ from ombud.errors import NotFound, TooSoon
 from ombud.mail.records import Purpose, Record
 from tests.conftest import NOON, Cast
 
-KEY = Record(Purpose.DKIM, "CNAME", "om1._domainkey.kund.example", "om1.k7.dkim.vendor.example", spare=True)
+KEY = Record(
+    Purpose.DKIM, "CNAME", "om1._domainkey.kund.example", "om1.k7.dkim.vendor.example", spare=True, asked_by="dkim"
+)
 BASE: dict[str, dict[str, list[str]]] = {
     "kund.example": {
         "SOA": ["ns1.nagonstans.example. h.example. 1 1 1 1 300"], "NS": ["ns1.nagonstans.example", "ns2.nagonstans.example"],
@@ -109,7 +112,12 @@ async def test_what_is_gone_is_at_risk_then_lost_and_then_back(house: House) -> 
         await house.round(timedelta(hours=1.2))
     assert house.standing().state is State.LOST
     with house.database.read() as tx:
-        assert load_lost(tx) == {"kund.example"}
+        lost = load_lost(tx)
+        known = revision(tx)
+    await house.round(timedelta(hours=7))
+    with house.database.read() as tx:
+        assert revision(tx) > known, "who needs its records may have changed"
+    assert lost == {"kund.example": Lost(at_risk.stop_at, frozenset({"dkim"}))}
     house.dns = Zone(THERE)
     await house.round(timedelta(hours=7))
     assert house.standing().state is State.OK

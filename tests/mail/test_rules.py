@@ -42,8 +42,11 @@ def test_a_good_message_breaks_no_rule() -> None:
         (b"<hyra@eken.example>", b"<hyra@eken.example>, b@c.se", "FMT-FROM", Verdict.FAIL),
         (b"Message-ID: <1@eken.example>\r\n", b"", "FMT-HDR", Verdict.FAIL),
         (b"Date: Tue, 07 May 2024", b"Date: Tue, 07 May 2019", "FMT-HDR", Verdict.FAIL),
+        (b"Date: Tue, 07 May 2024", b"Date: Wed, 08 May 2024", "FMT-HDR", Verdict.FAIL),
+        (b"Date: Tue, 07 May 2024", b"Date: Tue, 02 May 2024", "FMT-HDR", Verdict.PASS),
         (b"Date: Tue, 07 May 2024 12:00:00 +0200", b"Date: next week", "FMT-HDR", Verdict.FAIL),
         (b"Subject: Hyresavi\r\n", b"Subject: a\r\nSubject: b\r\n", "FMT-HDR", Verdict.FAIL),
+        (b"MIME-Version: 1.0\r\n", b"MIME-Version: 1.0\r\nno colon\r\n", "FMT-HDR", Verdict.FAIL),
         (b"Hej\r\n", b"Hej\n", "FMT-LINE", Verdict.FAIL),
         (b"Hej\r\n", b"a" * 999 + b"\r\n", "FMT-LINE", Verdict.FAIL),
         (b"Subject: Hyresavi", b"Subject: SV: Hyresavi", "FMT-DISP", Verdict.ADVICE),
@@ -57,7 +60,9 @@ def test_each_rule_sees_its_fault(old: bytes, new: bytes, rule: str, verdict: Ve
 
 
 def test_a_message_too_large_for_anybody_is_told() -> None:
-    assert verdicts(GOOD + (b"x" * 996 + b"\r\n") * 25_100)["FMT-SIZE"] is Verdict.FAIL
+    largest = (GOOD + (b"x" * 996 + b"\r\n") * 25_100)[: 25_000_000 - 2] + b"\r\n"
+    assert verdicts(largest)["FMT-SIZE"] is Verdict.PASS
+    assert verdicts(largest + b"\r\n")["FMT-SIZE"] is Verdict.FAIL
 
 
 def test_the_signature_must_be_of_the_senders_organisation_and_of_this_body() -> None:
@@ -78,6 +83,11 @@ def test_marketing_needs_one_click_under_the_signature_and_a_link() -> None:
         b"list-unsubscribe", b"other-field"
     )  # as h= has it; the fields themselves are capitalised
     assert verdicts(bare_of_it, marketing=True)["UNS-1CLICK"] is Verdict.ADVICE
+    half = whole.replace(b"list-unsubscribe-post", b"other-field")
+    misspelt = signed(ONE_CLICK.replace(b"=One-Click", b"=one-click") + GOOD)
+    assert half != whole
+    for wrong in (half, misspelt):
+        assert verdicts(wrong, marketing=True)["UNS-1CLICK"] is Verdict.ADVICE
     assert verdicts(signed(GOOD))["UNS-1CLICK"] is Verdict.NOT_FOR_YOU
 
 

@@ -245,6 +245,7 @@ def test_an_innocent_one_that_died_with_the_guilty_goes_by_itself_and_is_deliver
     assert take(database, route_id) == []
     taken = []
     with database.write() as tx:
+        assert lease_suspect(tx, "w", [route_id + 1]) == [], "by a route that has no room now"
         while suspects := lease_suspect(tx, "w", [route_id]):
             assert len(suspects) == 1
             taken += suspects

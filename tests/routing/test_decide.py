@@ -8,6 +8,7 @@ from datetime import date, timedelta
 import pytest
 
 from ombud.choices import ExtensionKind
+from ombud.domains import Lost
 from ombud.routing import Action, Decision, Facts, decide, decide_all, explain
 from tests.routing.world import (
     CAMPAIGN,
@@ -89,6 +90,11 @@ def test_each_product_has_its_own_legacy_route_and_one_in_no_campaign_goes_on() 
     assert said(ask(facts(), "2024-07-01T12:00", ONLINE)) == (SEND, "product_route", "underleverantor")
 
 
+def test_more_time_that_ends_before_the_stop_does_not_bring_it_forward() -> None:
+    known = facts(extensions=[extension(EXTENSION, date(2024, 5, 20), approved="2024-04-01T10:00")])
+    assert ask(known, "2024-05-10T12:00").until == at("2024-06-01T00:00")
+
+
 def test_a_choice_that_is_not_live_stops_like_none() -> None:
     known = facts(choices=[choice()])
     assert said(ask(known, "2024-05-31T23:59:59")) == (SEND, "legacy", "underleverantor")
@@ -155,6 +161,11 @@ def test_a_rollback_leads_back_to_the_switch_before_it() -> None:
         switches=[switch(OWN), switch(MAILGUN, "2024-04-15T09:00", id=2, rolled_back_at=at("2024-04-16T09:00"))]
     )
     assert said(ask(known, "2024-06-20T09:00")) == (SEND, "rolled_back", "eken-egen")
+    twice = facts(switches=[
+        switch(OWN, rolled_back_at=at("2024-03-16T09:00")),
+        switch(MAILGUN, "2024-04-15T09:00", id=2, rolled_back_at=at("2024-04-16T09:00")),
+    ])  # fmt: skip
+    assert ask(twice, "2024-05-01T00:00").since == at("2024-04-16T09:00"), "since the newest of them"
 
 
 def test_a_share_of_the_recipients_goes_first_always_the_same_ones() -> None:
@@ -245,6 +256,76 @@ def test_a_route_outside_the_allowed_regions_is_never_used() -> None:
     assert ask(facts(routes=routes, switches=there), "2024-04-01T12:00").action is SEND
 
 
+# --- the customer's own cap ---
+
+
+def test_a_reached_cap_holds_bulk_mail_by_the_route_that_is_billed_until_the_month_ends() -> None:
+    known = facts(routes=SIGNING, switches=[switch(MAILGUN)], over_cap={EKEN: "2024-04"})
+    held = ask(known, "2024-04-30T23:59:59", bulk=True)
+    assert (held.action, held.reason, held.until) == (HOLD, "over_cap", at("2024-05-01T00:00"))
+    assert ask(known, "2024-05-01T00:00", bulk=True).action is SEND
+    assert ask(known, "2024-04-30T23:59:59").action is SEND
+    unbilled = replace(known, switches=(switch(OWN),))
+    assert ask(unbilled, "2024-04-30T23:59:59", bulk=True).reason == "choice_live"
+
+
+# --- lost domains ---
+
+SIGNING = {**ROUTES, MAILGUN: replace(ROUTES[MAILGUN], sign=True, billable=True)}
+LOST = {"eken.example": Lost(at("2024-04-10T09:00"), frozenset({"eken-egen"})), "apart.eken.example": None}
+
+
+@pytest.mark.parametrize(
+    ("to", "when", "domain", "expected"),
+    [
+        (MAILGUN, "2024-04-10T08:59:59", "eken.example", (SEND, "choice_live")),
+        (MAILGUN, "2024-04-10T09:00:00", "eken.example", (HOLD, "domain_lost")),
+        (MAILGUN, "2024-04-10T09:00:00", "avi.eken.example", (HOLD, "domain_lost")),
+        (MAILGUN, "2024-04-10T09:00:00", "post.apart.eken.example", (SEND, "choice_live")),
+        (MAILGUN, "2024-04-10T09:00:00", "linden.example", (SEND, "choice_live")),
+        (MAILGUN, "2024-04-10T09:00:00", "", (SEND, "choice_live")),  # asked of the customer, and not of a mail
+        (OWN, "2024-04-10T09:00:00", "eken.example", (HOLD, "domain_lost")),  # it is not signed by us, but it asks
+        (OWN_SERVER, "2024-04-10T09:00:00", "eken.example", (SEND, "choice_live")),  # it asks nothing of the domain
+    ],
+)
+def test_mail_that_needs_the_records_of_a_lost_domain_is_held_from_its_stop_time(
+    to: int, when: str, domain: str, expected: tuple[str, str]
+) -> None:
+    known = facts(routes=SIGNING, switches=[switch(to)], lost=LOST)
+    for stream in ({}, {"important": True}, {"bulk": True}):
+        found = ask(known, when, sender_domain=domain, recipient="a@gmail.com", **stream)
+        assert (found.action, found.reason) == expected
+        assert found.action is SEND or (found.route, found.since) == (SIGNING[to], at("2024-04-10T09:00"))
+    assert ask(known, when, sender_domain=domain, test=True).reason == "test_mode"
+
+
+def test_a_lost_domain_refuses_nothing_and_excuses_nothing() -> None:
+    known = facts(routes=SIGNING, switches=[switch(MAILGUN)], lost=LOST)
+    assert (
+        ask(replace(known, switches=()), "2024-06-01T00:00", sender_domain="eken.example").reason == "no_active_choice"
+    )
+    abroad = replace(known, allowed_regions=frozenset({"US"}))
+    assert ask(abroad, "2024-06-01T00:00", sender_domain="eken.example").reason == "region_not_allowed"
+    window = [brownout("2024-05-14T09:00", "2024-05-14T12:00")]
+    assert (
+        ask(
+            replace(known, switches=(), brownouts=tuple(window)), "2024-05-14T10:00", sender_domain="eken.example"
+        ).reason
+        == "brownout"
+    )
+
+
+def test_in_reserve_mode_the_vendors_domain_counts_and_not_the_customers() -> None:
+    reserved = {
+        "extensions": [extension(RESERVE, date(2024, 6, 14))],
+        "routes": {**ROUTES, OWN_SERVER: replace(ROUTES[OWN_SERVER], sign=True)},
+    }
+    sends = ask(facts(lost=LOST, **reserved), "2024-06-01T00:00", sender_domain="eken.example")
+    assert (sends.action, sends.reason) == (SEND, "reserve_mode")
+    theirs = {"molntjanst.example": Lost(at("2024-05-01T00:00"), frozenset())}
+    assert ask(facts(lost=theirs, **reserved), "2024-06-01T00:00", sender_domain="eken.example").reason == "domain_lost"
+
+
 # --- campaigns after each other ---
 
 
@@ -269,6 +350,8 @@ def test_a_later_campaign_concerns_only_mail_that_takes_its_legacy_route() -> No
     )  # it is not back by being told again
     chosen_anew = facts(campaigns=both, switches=[switch(OWN, "2026-02-01T00:00", campaign_id=2)])
     assert ask(chosen_anew, "2026-06-01T00:00").reason == "choice_live"
+    same_route = facts(campaigns=[CAMPAIGN, replace(later, products={HYRA: LEGACY})])
+    assert ask(same_route, "2026-03-01T00:00").campaign == CAMPAIGN
 
 
 # --- the warning ---
@@ -295,6 +378,13 @@ def test_mail_to_gmail_is_at_risk_from_the_risk_date_on_where_no_one_has_seen_it
     assert found.warnings == (("gmail_at_risk",) if warned else ())
 
 
+def test_a_risk_date_before_the_campaign_waits_for_it() -> None:
+    known = facts(campaigns=[replace(CAMPAIGN, start_date=date(2024, 3, 1))])
+    asked = {"recipient": "anna@gmail.com", "sender_domain": "eken.example"}
+    assert ask(known, "2024-02-29T23:59", **asked).warnings == ()
+    assert ask(known, "2024-03-01T00:00", **asked).warnings == ("gmail_at_risk",)
+
+
 def test_each_recipient_has_its_own_warning() -> None:
     to = ["a@gmail.com", "b@post.example", "c@gmail.com"]
     found = decide_all(facts(), EKEN, HYRA, at("2024-03-01T12:00"), to, sender_domain="eken.example")
@@ -314,5 +404,13 @@ def test_a_decision_says_its_rule_and_its_dates_in_both_languages() -> None:
         explain(stopped)["en"]
         == "Refused. No choice is live, and the last day has passed. The last day was 2024-05-31."
     )
+    lost = ask(
+        facts(routes=SIGNING, switches=[switch(MAILGUN)], lost=LOST), "2024-05-01T10:00", sender_domain="eken.example"
+    )
+    assert explain(lost)["sv"] == (
+        "Hålls kvar. Poster som vägen behöver saknas i avsändardomänens DNS. Mejlet släpps när de är tillbaka. "
+        "Gäller sedan 2024-04-10 09:00."
+    )
+    assert explain(lost)["en"].endswith("The mail is released when they are back. In force since 2024-04-10 09:00.")
     window = ask(facts(brownouts=[brownout("2024-05-14T09:00", "2024-05-14T12:00")]), "2024-05-14T10:00")
     assert "Gäller sedan 2024-05-14 09:00. Till 2024-05-14 12:00." in explain(window)["sv"]

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ombud.choices import AfterStop, ExtensionKind
+from ombud.domains import Lost
 from ombud.routing import REASONS, Action, Facts, decide, decide_all, explain
 from tests.routing.world import (
     CAMPAIGN,
@@ -81,6 +82,7 @@ def any_facts(draw: st.DrawFn, *, calm: bool = False) -> Facts:
         overrides=[draw(overrides(id)) for id in range(draw(st.integers(0, 2)))],
         brownouts=[brownout(*window, approved=draw(st.one_of(st.none(), texts)))],
         allowed_regions=draw(regions),
+        lost={"eken.example": Lost(draw(moments), frozenset({"underleverantor", "eken-egen"}))} if draw(st.booleans()) else {},
     )  # fmt: skip
 
 

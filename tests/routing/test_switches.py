@@ -68,6 +68,15 @@ def test_a_switch_comes_back_as_it_was_put(database: Database, cast: Cast, route
     assert not put.stands(NOON) and put.stands(NOON + HOUR)
 
 
+def test_the_switch_that_comes_last_rules_and_not_the_one_that_was_put_last(
+    database: Database, cast: Cast, routes: dict[str, int]
+) -> None:
+    with database.write() as tx:
+        later = put_switch(tx, cast.eken.id, routes["new"], NOON, at=NOON + 2 * DAY, by="anna")
+        sooner = put_switch(tx, cast.eken.id, routes["eken-egen"], NOON, at=NOON + DAY, by="anna")
+        assert load_facts(tx).switches_of[cast.eken.id] == (later, sooner)
+
+
 def test_a_switch_is_rolled_back_once_also_before_it_has_come(
     database: Database, cast: Cast, routes: dict[str, int]
 ) -> None:
@@ -162,13 +171,16 @@ def test_an_override_has_an_end_and_a_reason(database: Database, cast: Cast, rou
             end_override(tx, put.id, NOON + timedelta(minutes=2), by="bo")
         with pytest.raises(NotFound):
             end_override(tx, put.id + 1, NOON, by="bo")
+        over = put_override(tx, cast.eken.id, None, None, NOON, until=NOON + HOUR, by="anna", reason="x")
+        with pytest.raises(OverrideOver):
+            end_override(tx, over.id, NOON + HOUR, by="bo")
 
 
 def test_a_brownout_takes_two_people_and_anyone_may_pause_it(database: Database) -> None:
     with database.write() as tx:
         asked = ask_brownout(tx, 1, NOON + DAY, NOON + DAY + 2 * HOUR, NOON, by="anna", reason="as announced")
         with pytest.raises(SelfApproval):
-            approve_brownout(tx, asked.id, NOON, by="anna")
+            approve_brownout(tx, asked.id, NOON, by="Anna")
         assert not asked.in_force(NOON + DAY)
         approved = approve_brownout(tx, asked.id, NOON, by="bo")
         assert approved.in_force(NOON + DAY) and not approved.in_force(NOON + DAY + 2 * HOUR)
@@ -181,6 +193,10 @@ def test_a_brownout_takes_two_people_and_anyone_may_pause_it(database: Database)
         with pytest.raises(BrownoutOver):
             pause_brownout(tx, asked.id, NOON + DAY + HOUR, by="bo")
         assert load_facts(tx).brownouts == (paused,)
+        never = ask_brownout(tx, 1, NOON + DAY, NOON + DAY + HOUR, NOON, by="anna")
+        pause_brownout(tx, never.id, NOON, by="anna")
+        with pytest.raises(BrownoutOver):
+            approve_brownout(tx, never.id, NOON, by="bo")
 
 
 @pytest.mark.parametrize(("start", "end"), [(-HOUR, HOUR), (2 * HOUR, HOUR), (HOUR, HOUR), (HOUR, 26 * HOUR)])

@@ -92,13 +92,6 @@ class Report:
             finding.weight is Weight.REQUIRED for finding in self.everything
         )
 
-    @property
-    def outcome(self) -> Outcome:
-        if self.ok:
-            return Outcome.OK
-        sure = any(looked.required and looked.sure and looked.state in WRONG for looked in self.records)
-        return Outcome.MISS if sure else Outcome.UNKNOWN
-
 
 def as_json(report: Report) -> dict[str, object]:
     """The report as plain values: all of it, for storing and for programs."""

@@ -71,19 +71,12 @@ def read(content: bytes) -> Read:
 def check_message(message: Read, now: datetime, *, marketing: bool = False, bulk: bool = False) -> list[Judged]:
     """The rules that need nothing but the message; each once."""
     found: dict[str, Judged] = {}
-    for one in _all(message, now, marketing, bulk):
-        if one.verdict is Verdict.FAIL or one.rule.id not in found:
-            found[one.rule.id] = one
+    for one in (
+        *_gate(message.content), *_header(message, now), *_appearance(message), *_unsubscribing(message, marketing),
+        _feedback_id(message, bulk), *_signing(message),
+    ):  # fmt: skip
+        found.setdefault(one.rule.id, one)  # the gate may have said already that the header cannot be read
     return list(found.values())
-
-
-def _all(message: Read, now: datetime, marketing: bool, bulk: bool) -> Iterator[Judged]:
-    yield from _gate(message.content)
-    yield from _header(message, now)
-    yield from _appearance(message)
-    yield from _unsubscribing(message, marketing)
-    yield _feedback_id(message, bulk)
-    yield from _signing(message)
 
 
 def _signature(value: str) -> Signature | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import StrEnum, auto
 
 #: The receivers' own domains: nobody else's mail may come from them, and mail to them is counted.
 GMAIL = frozenset({"gmail.com", "googlemail.com"})
@@ -110,12 +110,12 @@ RULES: Mapping[str, Rule] = {rule.id: rule for rule in (
 
 
 class Verdict(StrEnum):
-    PASS = "pass"  # noqa: S105  # a verdict, and no password
-    FAIL = "fail"
-    ADVICE = "advice"  # not as it should be, and nobody refuses mail for it, or not from this sender
-    UNKNOWN = "unknown"  # a name server did not answer
-    NOT_TESTED = "not_tested"  # there is nothing to tell it by
-    NOT_FOR_YOU = "not_for_you"  # the rule is not for this sender or mail
+    PASS = auto()
+    FAIL = auto()
+    ADVICE = auto()  # not as it should be, and nobody refuses mail for it, or not from this sender
+    UNKNOWN = auto()  # a name server did not answer
+    NOT_TESTED = auto()  # there is nothing to tell it by
+    NOT_FOR_YOU = auto()  # the rule is not for this sender or mail
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,10 @@ def upgrade() -> None:
         "ix_notice_due", "notice", ["kind", "target", "due_at"], unique=False, sqlite_where=due, postgresql_where=due
     )
     op.create_index("ix_notice_about", "notice", ["about"], unique=False)
+    given_up = sa.text("state = 'given_up'")
+    op.create_index(
+        "ix_notice_given_up", "notice", ["id"], unique=False, sqlite_where=given_up, postgresql_where=given_up
+    )
     op.create_table(
         "notice_try",
         sa.Column("notice_id", sa.BigInteger(), nullable=False),
