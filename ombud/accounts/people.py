@@ -54,11 +54,6 @@ class Person:
     language: str = "sv"
     bounced_at: datetime | None = None  # a letter came back: write to someone else, or call
 
-    @property
-    def first_name(self) -> str:
-        """What a letter greets with."""
-        return self.name.split()[0] if self.name.split() else ""
-
 
 def put_person(
     tx: Transaction, customer_id: int | None, name: str, email: str, now: datetime, *, role: Role = Role.CONTACT,
@@ -81,16 +76,15 @@ def put_person(
     known = tx.execute(select(person_table.c.id).where(who).limit(1)).scalar()
     if known is None:
         row = {"customer_id": customer_id, "email": address, "role": role, "created_at": now}
-        tx.execute(insert(person_table).values(**row, **values))
-    else:
-        tx.execute(update(person_table).where(person_table.c.id == known).values(removed_at=None, **values))
-    return _person(tx.execute(select(person_table).where(who).limit(1)).one())
+        return _person(tx.execute(insert(person_table).values(**row, **values).returning(person_table)).one())
+    there = update(person_table).where(person_table.c.id == known).values(removed_at=None, **values)
+    return _person(tx.execute(there.returning(person_table)).one())
 
 
 def remove_person(tx: Transaction, person_id: int, now: datetime) -> Person:
     """Write to this person no more. What it has done stays. Raises NotFound."""
     person = person_by_id(tx, person_id)
-    tx.execute(update(person_table).where(person_table.c.id == person_id).values(removed_at=now, may_choose=False))
+    tx.execute(update(person_table).where(person_table.c.id == person_id).values(removed_at=now))
     return person
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from ombud.accounts import Customer, Directory, load_directory, put_customer, put_product
 from ombud.apply.campaigns import put_wanted_campaign
 from ombud.apply.listed import put_listed_choices
+from ombud.apply.newkeys import MakeKey, Wish, make_keys
 from ombud.apply.people import WantedContact, put_contacts, put_letters_mode, put_wanted_vendor, put_wanted_webhooks
 from ombud.apply.plans import put_wanted_money
 from ombud.apply.step import Done, Step, differences
@@ -20,7 +21,7 @@ from ombud.choices import load_choices
 from ombud.choices.groups import put_in_group
 from ombud.choices.subprocessors import put_subprocessor, subprocessors
 from ombud.db import Database, Transaction
-from ombud.domains import active_keys, keep_key, load_ownership, prove_domain
+from ombud.domains import active_keys_by_domain, keep_key, load_ownership, prove_domain
 from ombud.errors import EditNeedsYes, Misconfigured
 from ombud.mail.dkim import Algorithm, SigningKey, new_key
 from ombud.routing import (
@@ -41,8 +42,6 @@ from ombud.seal import Seal
 PROOF = "apply"
 
 
-#: Makes the key of a domain, under a selector, with an algorithm.
-MakeKey = Callable[[str, str, Algorithm], SigningKey]
 #: Gives the one that is missing; None: leave it out.
 GiveKey = Callable[[str, str, Algorithm], SigningKey | None]
 
@@ -56,7 +55,7 @@ def apply(
     Raises Misconfigured when the file names something that is neither in it nor in the installation, DomainTaken when
     a domain is another customer's, and EditNeedsYes when a step has a warning and nobody has said `yes`.
     """
-    missing: list[tuple[str, str, Algorithm]] = []
+    missing: list[Wish] = []
     try:
         with database.write() as tx:
             steps = _apply(tx, seal, wanted, now, lambda *key: missing.append(key))
@@ -70,7 +69,7 @@ def apply(
         return steps
     if dangers:
         raise EditNeedsYes(dangers="; ".join(dangers))
-    made = {key: make_key(*key) for key in missing}  # RSA takes long: not while others wait to write
+    made = make_keys(missing, make_key)  # RSA takes long: not while others wait to write
     with database.write() as tx:
         return _apply(tx, seal, wanted, now, lambda *key: made.get(key) or make_key(*key))
 
@@ -95,15 +94,15 @@ def _apply(tx: Transaction, seal: Seal, wanted: Wanted, now: datetime, give_key:
     return [
         *_regions(tx, wanted),
         *_customers(tx, wanted, now),
-        *(put_wanted_route(tx, seal, route, now) for route in wanted.routes),
+        *_routes(tx, seal, wanted, now),
         *_products(tx, wanted, now),
         *put_wanted_vendor(tx, wanted.letters, wanted.vendor, now),
         *put_wanted_webhooks(tx, seal, wanted.webhooks, now),
         *_own_routes(tx, wanted, now),
         *put_wanted_money(tx, wanted.plans, wanted.seller, _payers(wanted), now),
         *_campaigns(tx, wanted, now),
-        *_listed_choices(tx, wanted, now),
         *_domains(tx, wanted, now),
+        *_listed_choices(tx, wanted, now),  # what a choice lacks when it goes live is asked of the domains
         *_keys(tx, seal, wanted, now, give_key),
     ]
 
@@ -127,8 +126,9 @@ def _customers(tx: Transaction, wanted: Wanted, now: datetime) -> list[Step]:
             "contact_email": customer.contact_email,
             "language": customer.language,
         }
-        changed = put_customer(tx, customer.slug, now=now, **values)
         before = known.get(customer.slug)
+        same = before is not None and not differences(asdict(before), values)
+        changed = not same and put_customer(tx, customer.slug, now=now, **values)
         detail = differences(asdict(before), values) if before and changed else customer.name
         steps.append(Step(Done.of(before, changed), "customer", customer.slug, detail))
     return [*steps, *_groups(tx, wanted), *put_contacts(tx, _contacts(wanted, known), now)]
@@ -163,8 +163,19 @@ def _payers(wanted: Wanted) -> dict[str, Payer]:
 
 def put_wanted_route(tx: Transaction, seal: Seal, route: WantedRoute, now: datetime) -> Step:
     """Add the route, or bring the one of that slug up to date. Raises Misconfigured when its customer is not known."""
-    before = load_facts(tx).route(route.slug)
-    owner = _customer(load_directory(tx), route.customer, f"the route {route.slug}") if route.customer else None
+    return _put_route(tx, seal, load_facts(tx), load_directory(tx), route, now)
+
+
+def _routes(tx: Transaction, seal: Seal, wanted: Wanted, now: datetime) -> list[Step]:
+    facts, directory = load_facts(tx), load_directory(tx)  # a slug stands in the file once
+    return [_put_route(tx, seal, facts, directory, route, now) for route in wanted.routes]
+
+
+def _put_route(
+    tx: Transaction, seal: Seal, facts: Facts, directory: Directory, route: WantedRoute, now: datetime
+) -> Step:
+    before = facts.route(route.slug)
+    owner = _customer(directory, route.customer, f"the route {route.slug}") if route.customer else None
     if before and before.customer_id != (owner.id if owner else None):
         # Whoever takes it now would go out by another's server: that must be said customer by customer, by another slug.
         raise Misconfigured(
@@ -319,9 +330,9 @@ def _keys(tx: Transaction, seal: Seal, wanted: Wanted, now: datetime, give_key: 
         for customer in directory.customers.values()
         if is_signed(facts, directory, customer, now) or _will_be_signed(facts, customer)
     ]
-    steps = []
+    steps, active = [], active_keys_by_domain(tx)
     for domain in (domain.name for customer in signing for domain in ownership.of(customer.id)):
-        there = {algorithm: selector for selector, algorithm in active_keys(tx, domain)}
+        there = {algorithm: selector for selector, algorithm in active.get(domain, ())}
         for algorithm in wanted.dkim.algorithms:
             selector = there.get(algorithm) or wanted.dkim.selector_of(algorithm)
             if algorithm not in there and (key := give_key(domain, selector, algorithm)):

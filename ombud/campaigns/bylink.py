@@ -142,7 +142,7 @@ def choose_by_link(
     place = load_place(tx, writer.seal, token, now)
     companies = {one.customer.slug: one for one in (place.company, *place.others)}
     for one in asked:
-        if one.customer not in companies or not place.may_choose:
+        if one.customer not in companies:  # whether the person may choose at all is seen to by `choose`
             raise MayNotChoose(person=place.person.name, customer=one.customer)
         shown = place.presenter.shown(companies[one.customer].customer, alternative, language)
         if shown.sha256 != one.shown and not _is_made(place, companies[one.customer], alternative, one):

@@ -7,7 +7,7 @@ reference that both sides can say (`molntjanst-2024/eken`); the service centre's
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -16,6 +16,7 @@ from sqlalchemy import (
     Column,
     ForeignKey,
     Integer,
+    Row,
     Select,
     Table,
     Text,
@@ -157,13 +158,14 @@ def count_cases(tx: Transaction, campaign_id: int) -> Mapping[CaseState, int]:
 
 
 def _read(tx: Transaction, query: Select[Any]) -> list[Case]:
-    return [
-        Case(
-            row.id, row.campaign_id, row.customer_id, row.reference, row.number or "", row.alternative,
-            CaseState(row.state), row.opened_at, row.changed_at,
-        )
-        for row in tx.execute(query)
-    ]  # fmt: skip
+    return [_case(row) for row in tx.execute(query)]
+
+
+def _case(row: Row[Any]) -> Case:
+    return Case(
+        row.id, row.campaign_id, row.customer_id, row.reference, row.number or "", row.alternative, CaseState(row.state),
+        row.opened_at, row.changed_at,
+    )  # fmt: skip
 
 
 # --- writing -------------------------------------------------------------------------------------------------------
@@ -177,20 +179,18 @@ def put_case(
     was closed at a later one. Whoever chooses has won the choice in this transaction already, so nobody races here."""
     known = case_of(tx, campaign_id, customer_id)
     if known is None:
-        tx.execute(
-            insert(case_table).values(
-                campaign_id=campaign_id, customer_id=customer_id, reference=reference, alternative=alternative,
-                state=CaseState.OPEN, opened_at=now, changed_at=now,
-            )
+        new = insert(case_table).values(
+            campaign_id=campaign_id, customer_id=customer_id, reference=reference, alternative=alternative,
+            state=CaseState.OPEN, opened_at=now, changed_at=now,
         )  # fmt: skip
-        known = case_of(tx, campaign_id, customer_id)
-        assert known is not None
+        case = _case(tx.execute(new.returning(case_table)).one())
     else:
         _change(tx, known.id, now, alternative=alternative, state=CaseState.OPEN)
-    _say(tx, known.id, CommentKind.CHOICE, text, by, now)
-    if known.state is CaseState.CLOSED:
-        _say(tx, known.id, CommentKind.STATE, CaseState.OPEN, by, now)
-    return find_case(tx, reference)
+        case = replace(known, alternative=alternative, state=CaseState.OPEN, changed_at=now)
+    _say(tx, case.id, CommentKind.CHOICE, text, by, now)
+    if known is not None and known.state is CaseState.CLOSED:
+        _say(tx, case.id, CommentKind.STATE, CaseState.OPEN, by, now)
+    return case
 
 
 def hold_case(tx: Transaction, campaign_id: int, customer_id: int, now: datetime) -> Case | None:

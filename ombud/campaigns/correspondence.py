@@ -14,18 +14,19 @@ from typing import Any
 from ombud.accounts import Customer, load_directory
 from ombud.accounts.links import Scope
 from ombud.accounts.people import Person, Role, load_people
+from ombud.accounts.vendor import load_vendor
+from ombud.campaigns import sentences
 from ombud.campaigns.cadence import is_letter_time
-from ombud.campaigns.letters import Order, Plan, plan_letters
+from ombud.campaigns.letters import Call, Known, Order, Plan, phone_list, plan_letters
 from ombud.campaigns.mailing import automatic_campaigns, load_known, load_reach
 from ombud.campaigns.picture import Picture, load_picture
-from ombud.campaigns.sentences import number_or_none
 from ombud.campaigns.stages import Ball, Stage
-from ombud.choices import Campaign, Choices, Extension, ExtensionKind, load_choices
+from ombud.choices import LANGUAGES, Campaign, Choices, Extension, ExtensionKind, load_choices
 from ombud.clock import day_of
 from ombud.db import Transaction
 from ombud.domains.watch import State as DomainState
 from ombud.domains.watchlist import Standing as DomainStanding
-from ombud.domains.watchlist import report_of, standings
+from ombud.domains.watchlist import reports_of, standings
 from ombud.notices.letters import Letter, LinkWish, keys_like, to_person
 from ombud.usage import Counted, tallies
 from ombud.wording import said_day, said_list, said_moment, said_number
@@ -44,7 +45,9 @@ def due_letters(tx: Transaction, now: datetime) -> list[Letter]:
     letters = domain_letters(tx, now)
     if not is_letter_time(now):
         return letters
-    automatic, choices = set(automatic_campaigns(tx)), load_choices(tx)
+    # Who writes stands in every letter: until that is said, none of a campaign is written.
+    automatic = set(automatic_campaigns(tx)) if load_vendor(tx) else set[str]()
+    choices = load_choices(tx)
     for campaign in choices.campaigns:
         letters += _granted(tx, campaign, choices, now)
         stopped = now >= campaign.stop_at
@@ -52,7 +55,7 @@ def due_letters(tx: Transaction, now: datetime) -> list[Letter]:
             continue
         picture = load_picture(tx, campaign.slug, now, load_reach(tx, campaign.slug))
         if campaign.slug in automatic:
-            letters += [one.letter for one in plan_of(tx, picture, now).planned]
+            letters += plan_of(tx, picture, now).letters
         if stopped:
             letters += daily_notes(tx, picture, now)
     return letters
@@ -60,26 +63,35 @@ def due_letters(tx: Transaction, now: datetime) -> list[Letter]:
 
 def plan_of(tx: Transaction, picture: Picture, now: datetime) -> Plan:
     """The campaign's letters for the day of `now`."""
-    known = load_known(
-        tx, picture.campaign, picture.directory, picture.routing.choices, now, orders=load_orders(tx, picture)
-    )
-    return plan_letters(now, picture.campaign, picture.standings.values(), known)
+    return plan_letters(now, picture.campaign, picture.standings.values(), known_of(tx, picture, now))
+
+
+def calls_of(tx: Transaction, picture: Picture, now: datetime) -> list[Call]:
+    """Who is to be telephoned in the campaign, on the day of `now`."""
+    return phone_list(now, picture.campaign, picture.standings.values(), known_of(tx, picture, now))
+
+
+def known_of(tx: Transaction, picture: Picture, now: datetime) -> Known:
+    """All that the campaign's letters are planned from, beside where everyone stands."""
+    orders = load_orders(tx, picture)
+    return load_known(tx, picture.campaign, picture.directory, picture.routing.choices, now, orders=orders)
 
 
 def load_orders(tx: Transaction, picture: Picture) -> dict[int, Order]:
     """What the suppliers who have the ball are to put into DNS."""
     waiting = {number for number, one in picture.standings.items() if one.ball is Ball.IT_SUPPLIER}
-    orders: dict[int, Order] = {}
+    first: dict[int, str] = {}
     for domain in standings(tx) if waiting else ():
-        if domain.customer_id in waiting and domain.customer_id not in orders and domain.state is not DomainState.OK:
-            orders[domain.customer_id] = _order(tx, domain.domain)
-    return orders
+        if domain.customer_id in waiting and domain.state is not DomainState.OK:
+            first.setdefault(domain.customer_id, domain.domain)
+    reports = reports_of(tx, first.values())
+    return {customer: _order(name, reports.get(name, {})) for customer, name in first.items()}
 
 
-def _order(tx: Transaction, domain: str) -> Order:
-    report = report_of(tx, domain) or {}
+def _order(domain: str, report: Mapping[str, Any]) -> Order:
     lines = tuple(_line(one) for one in report.get("records", ()) if one.get("state") not in ("ok", "recommended"))
-    return Order(domain, lines, {language: _verdicts(report, language) for language in ("sv", "en")})
+    findings = {language: _verdicts(report, language) for language in LANGUAGES}
+    return Order(domain, lines, findings, tuple(report.get("name_servers", ())))
 
 
 def _line(record: Mapping[str, Any]) -> str:
@@ -137,9 +149,9 @@ def _note(
         "day": day,
         "stopped_number": said_number(sum(counts.values()), language),
         "stopped_since": said_day(campaign.stop_date + _DAY, language),
-        "refused": number_or_none(counts.get(Counted.REFUSED, 0), language),
-        "held": number_or_none(counts.get(Counted.HELD, 0), language),
-        "expired": number_or_none(counts.get(Counted.HELD_EXPIRED, 0), language),
+        "refused": sentences.number_or_none(counts.get(Counted.REFUSED, 0), language),
+        "held": sentences.number_or_none(counts.get(Counted.HELD, 0), language),
+        "expired": sentences.number_or_none(counts.get(Counted.HELD_EXPIRED, 0), language),
         "products": said_list(products, language),
     }
     key = f"{campaign.slug}/daily_note/{today}/{person.id}"
@@ -171,10 +183,11 @@ def _granted(tx: Transaction, campaign: Campaign, choices: Choices, now: datetim
 def extension_letters(
     campaign: Campaign, customer: Customer, extension: Extension, people: Iterable[Person]
 ) -> list[Letter]:
-    """To the customer's contacts, when an extension has been approved."""
+    """To the customer's contacts, when an extension has been approved, or reserve mode."""
+    text = "reserve" if extension.kind is ExtensionKind.RESERVE else "extension"
     return [
         _about_choice(
-            person, campaign, f"{campaign.slug}/extension/{extension.id}/{person.id}", "extension",
+            person, campaign, f"{campaign.slug}/extension/{extension.id}/{person.id}", text,
             {
                 "customer": customer.name,
                 "until": said_day(extension.until, person.language),
@@ -210,7 +223,12 @@ def domain_letters(tx: Transaction, now: datetime) -> list[Letter]:
     people: defaultdict[int, list[Person]] = defaultdict(list)
     for person in _contacts(load_people(tx), Role.IT_SUPPLIER):
         people[person.customer_id or 0].append(person)
-    letters = [_gone(tx, one, person) for one in at_risk for person in people[one.customer_id]]
+    reports = reports_of(tx, [one.domain for one in at_risk])
+    letters = [
+        _gone(one, _order(one.domain, reports.get(one.domain, {})), person)
+        for one in at_risk
+        for person in people[one.customer_id]
+    ]
     letters += [_back(one, person) for one in back for person in people[one.customer_id]]
     return [letter for letter in letters if letter.key not in told]
 
@@ -219,8 +237,8 @@ def _was_told(keys: Iterable[str], domain: str) -> bool:
     return any(key.startswith(f"domain/{domain}/at_risk/") for key in keys)
 
 
-def _gone(tx: Transaction, domain: DomainStanding, person: Person) -> Letter:
-    order, language = _order(tx, domain.domain), person.language
+def _gone(domain: DomainStanding, order: Order, person: Person) -> Letter:
+    language = person.language
     values = {
         "domain": domain.domain,
         "until": said_moment(domain.stop_at, language) if domain.stop_at else "–",

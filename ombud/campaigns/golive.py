@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime
 
 from ombud.accounts import Customer
-from ombud.billing import subscriptions
 from ombud.campaigns import stages
 from ombud.campaigns.cases import CaseState, close_case, comment, hold_case
 from ombud.campaigns.choosing import LANGUAGE, NO_CENTRE, ServiceCentre, tell_live
+from ombud.campaigns.fees import settle_fee
 from ombud.campaigns.picture import Picture
 from ombud.campaigns.stages import Flag, Stage, Standing
 from ombud.choices import Alternative, Choice, Need
@@ -92,8 +92,8 @@ def go_live(
         )
         for before, group in _by_way(picture, customer, remaining, now).items()
     ]  # fmt: skip
+    _settle_fee(tx, picture, customer, choice, switches, now, by)
     every = len(remaining) == len(picture.campaign.products) - len(picture.facts[customer.id].live_since or {})
-    _bill(tx, picture, customer, (at or now).astimezone(STOCKHOLM).date(), now, by, every)
     if case:
         comment(tx, case, _words(picture, switches, route, missing if reason else [], reason), by, now)
         if every and canary_percent == 100 and (at is None or at <= now) and case.state is CaseState.OPEN:
@@ -164,21 +164,15 @@ def _by_way(
     return groups
 
 
-def _bill(
-    tx: Transaction, picture: Picture, customer: Customer, day: date, now: datetime, by: str, every: bool
-) -> None:
+def _settle_fee(
+    tx: Transaction, picture: Picture, customer: Customer, choice: Choice, switches: Sequence[Switch], now: datetime, by: str
+) -> None:  # fmt: skip
     """The alternative's price counts from the day on which it goes live; an own server's ends what was paid before, once all
     products are there."""
-    campaign, alternative = picture.campaign, picture.facts[customer.id].alternative
-    assert alternative is not None
-    plan = campaign.plan_of(alternative)
-    running = subscriptions.running_of(tx, customer.id)
-    if plan:
-        if running and running.plan != plan:
-            subscriptions.stop(tx, customer.id, day - timedelta(days=1), now, by=by, reason=campaign.slug)
-        subscriptions.start(tx, customer.id, plan, day, now, by=by, reason=f"{campaign.slug}: {alternative.slug}")
-    elif every and running and running.plan in {campaign.plan_of(one) for one in campaign.alternatives}:
-        subscriptions.stop(tx, customer.id, day, now, by=by, reason=f"{campaign.slug}: {alternative.slug}")
+    earlier = picture.routing.switches_of.get(customer.id, ())
+    newest_first = sorted((*switches, *earlier), key=lambda one: (one.at, one.id), reverse=True)
+    reason = f"{picture.campaign.slug}: {choice.alternative}"
+    settle_fee(tx, picture.routing, newest_first, customer, switches[0].at, now, by=by, reason=reason)
 
 
 def _words(picture: Picture, switches: Sequence[Switch], route: Route, missing: Sequence[Lack], reason: str) -> str:

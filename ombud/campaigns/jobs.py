@@ -1,4 +1,5 @@
-"""What a running service does for its campaigns by itself: goes live where the campaign says so, and tells what brownouts did."""
+"""What a running service does for its campaigns by itself: goes live where the campaign says so,
+tells what brownouts did, and lets fees follow what was rolled back."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from ombud.accounts import load_directory
 from ombud.campaigns.brownouts import recently_over, tell_what_it_did
 from ombud.campaigns.cases import forget_heard
 from ombud.campaigns.choosing import ServiceCentre
+from ombud.campaigns.fees import settle_rolled_back, unsettled
 from ombud.campaigns.golive import AUTOMATIC, go_live, ready
 from ombud.campaigns.hearing import REMEMBERED
 from ombud.campaigns.mailing import letter_writer, load_reach
@@ -51,6 +53,12 @@ class CampaignJobs:
         if await self.database.reading(recently_over, now):
             await self.group.run(_tell_all, (self, now))
 
+    async def settle_fees(self) -> None:
+        """Have those who were rolled back, by whomever, pay by what stands now."""
+        now = self.clock.now()
+        if await self.database.reading(unsettled, now):
+            await self.group.run(_settle_all, now)
+
     async def forget(self) -> None:
         """What the service centre has told is remembered for as long as its signature could be taken again, and longer."""
         await self.group.run(_forget_all, None)
@@ -89,6 +97,10 @@ def _tell_all(tx: Transaction, pieces: Sequence[tuple[CampaignJobs, datetime]]) 
 def _tell(tx: Transaction, jobs: CampaignJobs, campaign: Campaign, now: datetime) -> int:
     writer = letter_writer(tx, jobs.seal, jobs.settings)
     return len(tell_what_it_did(tx, campaign, load_directory(tx), writer, now))
+
+
+def _settle_all(tx: Transaction, pieces: Sequence[datetime]) -> list[int]:
+    return [len(settle_rolled_back(tx, now, by=AUTOMATIC)) for now in pieces]
 
 
 def _forget_all(tx: Transaction, pieces: Sequence[None]) -> list[int]:

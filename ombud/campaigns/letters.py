@@ -103,7 +103,6 @@ class Known:
     last_days: Mapping[int, date] = field(default_factory=dict)  # customers with another than the stop date
     volumes: Mapping[int, Volume] = field(default_factory=dict)
     chosen: Mapping[int, str] = field(default_factory=dict)  # customer -> alternative
-    reasons: Mapping[int, Mapping[str, str]] = field(default_factory=dict)  # why the recommended one fits, by language
     orders: Mapping[int, Order] = field(default_factory=dict)
     product_names: tuple[str, ...] = ()
 
@@ -112,6 +111,10 @@ class Known:
 class Plan:
     planned: tuple[Planned, ...]
     excluded: tuple[Excluded, ...]
+
+    @property
+    def letters(self) -> list[Letter]:
+        return [one.letter for one in self.planned]
 
 
 def plan_letters(now: datetime, campaign: Campaign, standings: Iterable[Standing], known: Known) -> Plan:
@@ -125,12 +128,11 @@ def plan_letters(now: datetime, campaign: Campaign, standings: Iterable[Standing
         if person.customer_id is not None:
             people[person.customer_id].append(person)
     planner = _Planner(day_of(now), campaign, known)
-    planned: list[Planned] = []
-    excluded: list[Excluded] = []
-    for standing in standings:
-        for found in planner.about(standing, people.get(standing.customer_id, [])):
-            (planned if isinstance(found, Planned) else excluded).append(found)  # type: ignore[arg-type]  # by its kind
-    return Plan(tuple(planned), tuple(excluded))
+    found = [one for standing in standings for one in planner.about(standing, people.get(standing.customer_id, []))]
+    return Plan(
+        tuple(one for one in found if isinstance(one, Planned)),
+        tuple(one for one in found if isinstance(one, Excluded)),
+    )
 
 
 class _Planner:
@@ -178,7 +180,8 @@ class _Planner:
             and self._last_written.get(person.id, date.min) >= step.day
         ):
             return Excluded(customer, Why.TOLD, person, step.name)
-        return Planned(self._letter(_text_of(standing, step, person), standing, person, step.name), step)
+        days_left = (self._last_day(customer) - self._today).days
+        return Planned(self._letter(_text_of(standing, step, person, days_left), standing, person, step.name), step)
 
     def _step(self, standing: Standing, person: Person) -> Step | None:
         last_day = self._last_day(standing.customer_id)
@@ -210,7 +213,6 @@ class _Planner:
         campaign, language, today = self._campaign, person.language, self._today
         number = standing.customer_id
         volume = self._known.volumes.get(number, _NO_VOLUME)
-        reason = self._known.reasons.get(number, {}).get(language, "")
         values = {
             "customer": self._known.customers[number].name,
             "campaign": campaign.name[language],
@@ -221,14 +223,14 @@ class _Planner:
             "stopped": sentences.stopped(last_day, today, language),
             "stopped_since": said_day(last_day + _DAY, language),
             "risk": sentences.risk(campaign, today, language),
-            "recommendation": sentences.recommendation(self._recommended, reason, language),
+            "recommendation": sentences.recommendation(self._recommended, language),
             "more_time": sentences.more_time(campaign, today, language),
             "after_stop": sentences.after_stop(campaign, language),
             "emails": sentences.number_or_none(volume.emails, language),
             "to_gmail": sentences.number_or_none(volume.to_gmail, language),
             "refused": sentences.number_or_none(volume.refused, language),
             "held": sentences.number_or_none(volume.held, language),
-            "todo": sentences.todo(standing.next.code, language) if standing.next.code in sentences.TODO else "",
+            "task": sentences.task(standing.next.code, language),
             "live_since": said_day(day_of(standing.since), language) if standing.since else "",
             "products": said_list(self._known.product_names, language),
         }
@@ -287,7 +289,7 @@ def _role(standing: Standing) -> str:
     return (Role.IT_SUPPLIER if standing.ball is Ball.IT_SUPPLIER else Role.CONTACT).value
 
 
-def _text_of(standing: Standing, step: Step, person: Person) -> str:
+def _text_of(standing: Standing, step: Step, person: Person, days_left: int) -> str:
     if standing.ball is Ball.IT_SUPPLIER:
         return "supplier_order" if step.kind is StepKind.ORDER else "supplier_reminder"
     if person.role is Role.MICROSOFT_ADMIN:
@@ -298,9 +300,10 @@ def _text_of(standing: Standing, step: Step, person: Person) -> str:
         return "invitation"
     if step.kind is StepKind.RISK:
         return "risk"
-    if step.offset > 0:
+    # By the day and not by the step: that of a last day on a Sunday is told on the Friday, which is not the last day.
+    if days_left < 0:
         return "choose_after_stop"
-    if step.offset == 0:
+    if days_left == 0:
         return "choose_stop_day"
     return "choose_last_week" if step.offset >= -TOO_LATE_TO_INVITE else "choose_reminder"
 

@@ -15,14 +15,14 @@ from ombud.accounts.links import Link, Scope, first_uses, use_once, used_by
 from ombud.accounts.people import Person, Role, load_people
 from ombud.accounts.vendor import load_vendor
 from ombud.campaigns.cadence import snoozed_until
-from ombud.campaigns.letters import Known, Order, Past, Plan, Volume
+from ombud.campaigns.letters import Known, Order, Past, Volume
 from ombud.campaigns.presenting import load_volumes
 from ombud.campaigns.stages import Reach
 from ombud.choices import Campaign, Choices, ExtensionKind
 from ombud.clock import day_of
 from ombud.db import Moment, Transaction, metadata
 from ombud.errors import TooLateToPause
-from ombud.notices.letters import Letter, Writer, first_arrivals, last_letters, put_letters
+from ombud.notices.letters import Writer, first_arrivals, last_letters
 from ombud.seal import Seal
 from ombud.settings import Settings
 from ombud.usage import Counted, tallies
@@ -137,11 +137,6 @@ def base_url(settings: Settings) -> str:
     if http.public_url or not http.port:
         return http.public_url.rstrip("/") or f"https://{settings.service.name}"
     return f"http://{http.host}:{http.port}"
-
-
-def send_plan(tx: Transaction, plan: Plan, writer: Writer, now: datetime, *, by: str) -> list[Letter]:
-    """Put the planned letters; those that were put before are left out. Returns the new ones."""
-    return put_letters(tx, writer, [one.letter for one in plan.planned], now, by=by)
 
 
 def put_automatic(tx: Transaction, campaign: str, on: bool, by: str, now: datetime) -> None:

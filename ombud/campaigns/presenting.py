@@ -121,7 +121,7 @@ class Presenter:
         plan = self.plan_of(customer, alternative)
         if plan is None:
             free = {
-                "sv": "Kostar inget hos oss, hur många e-post ni än skickar.",
+                "sv": "Kostar inget hos oss, hur många mejl ni än skickar.",
                 "en": "Costs nothing with us, however many e-mails you send.",
             }
             return free[language]
@@ -131,11 +131,9 @@ class Presenter:
         cost = said_money(price(plan, volume.emails).net, language)
         if language == "sv":
             yours = (
-                f" Er volym de senaste {DAYS} dagarna, {emails} e-post, kostar {cost} i månaden."
-                if volume.emails
-                else ""
+                f" Er volym de senaste {DAYS} dagarna, {emails} mejl, kostar {cost} i månaden." if volume.emails else ""
             )
-            return f"{fee} i månaden. I det ingår {included} e-post; varje e-post därutöver kostar {each}.{yours} Priserna är utan moms."
+            return f"{fee} i månaden. I det ingår {included} mejl; varje mejl därutöver kostar {each}.{yours} Priserna är utan moms."
         yours = (
             f" Your volume of the last {DAYS} days, {emails} e-mails, costs {cost} a month." if volume.emails else ""
         )

@@ -5,26 +5,26 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from ombud.choices import AfterStop, Alternative, Campaign, Kind, Need
-from ombud.wording import said_day, said_list, said_number
+from ombud.wording import said_day, said_number
 
 _DAY = timedelta(days=1)
 
 #: What the one who has the ball is to do, by the code of the next step (`nextsteps.py` says the same to the vendor's staff).
-TODO = {
+TASKS = {
     "give_server": (
-        "Lämna uppgifter om er e-postserver eller er Microsoft 365, så att vi kan skicka genom den. Svara på det här mejlet, så ringer vi.",
-        "Tell us about your mail server or your Microsoft 365, so that we can send by it. Answer this e-mail and we call you.",
+        "Lämna uppgifter om er e-postserver, eller om Microsoft 365, så att vi kan skicka den vägen. Svara på det här mejlet, så ringer vi.",
+        "Tell us about your mail server, or about Microsoft 365, so that we can send that way. Answer this e-mail and we call you.",
     ),
     "give_domain": (
         "Ange vilken domän ni skickar från, till exempel det som står efter @ i er adress. Svara på det här mejlet med den.",
         "Name the domain that you send from: what stands after the @ in your address. Answer this e-mail with it.",
     ),
     "consent": (
-        "Er Microsoft-administratör godkänner att vi skickar genom er Microsoft 365.",
-        "Your Microsoft administrator consents to our sending by your Microsoft 365.",
+        "Låt er Microsoft-administratör godkänna att vi skickar genom er Microsoft 365-miljö.",
+        "Have your Microsoft administrator consent to our sending by your Microsoft 365.",
     ),
     "mend_server": (
-        "Vårt provmejl genom er server gick inte att styrka: den signerar inte mejlen med er domän. Låt den som sköter servern slå på DKIM.",
+        "Vårt provmejl genom er server blev inte godkänt: servern signerar inte mejlen med er domän. Be den som sköter servern att slå på DKIM.",
         "Our test message by your server could not be authenticated: it does not sign with your domain. Have whoever runs it turn on DKIM.",
     ),
     "records_customer": (
@@ -35,8 +35,9 @@ TODO = {
 }  # fmt: skip
 
 
-def todo(code: str, language: str) -> str:
-    return TODO[code][language != "sv"]
+def task(code: str, language: str) -> str:
+    """What the reader is to do; "" where the next step is nobody's outside."""
+    return TASKS[code][language != "sv"] if code in TASKS else ""
 
 
 def remaining(days: int, language: str) -> str:
@@ -82,13 +83,12 @@ def risk(campaign: Campaign, today: date, language: str) -> str:
     return "Already now your e-mail risks not reaching those who have Gmail."
 
 
-def recommendation(alternative: Alternative | None, reason: str, language: str) -> str:
-    """Which alternative is recommended, and why where that is known."""
+def recommendation(alternative: Alternative | None, language: str) -> str:
+    """Which alternative is recommended; "" where none is."""
     if alternative is None:
         return ""
     name = alternative.name[language]
-    said = f"Vi rekommenderar: {name}." if language == "sv" else f"We recommend: {name}."
-    return f"{said} {reason}".strip()
+    return f"Vi rekommenderar ”{name}”." if language == "sv" else f"We recommend “{name}”."
 
 
 def more_time(campaign: Campaign, today: date, language: str) -> str:
@@ -117,7 +117,7 @@ def what_now(alternative: Alternative, language: str, *, is_stopped: bool = Fals
     needs, own = alternative.needs, alternative.kind is Kind.OWN
     swedish, english = [], []
     if own:
-        swedish.append("Vi hör av oss om uppgifterna till er e-postserver eller er Microsoft 365.")
+        swedish.append("Vi hör av oss om uppgifterna till er e-postserver, eller om Microsoft 365.")
         english.append("We get in touch about the details of your mail server or your Microsoft 365.")
     if Need.RECORDS in needs:
         swedish.append(
@@ -127,7 +127,7 @@ def what_now(alternative: Alternative, language: str, *, is_stopped: bool = Fals
             "You get DNS records to add, or to hand on to your IT supplier. We see by ourselves when they are there."
         )
     if Need.PROVEN in needs:
-        swedish.append("Sedan skickar vi ett provmejl och kontrollerar att det kan styrkas.")
+        swedish.append("Sedan skickar vi ett provmejl och kontrollerar att det blir godkänt.")
         english.append("Then we send a test message and check that it can be authenticated.")
     if is_stopped:
         swedish.append("När allt är klart startar er e-post igen, och du får ett mejl.")
@@ -146,7 +146,7 @@ def duties(alternative: Alternative, language: str) -> tuple[list[str], list[str
     ours: list[tuple[str, str]] = []
     if alternative.kind is Kind.OWN:
         theirs.append((
-            "Lämnar uppgifter om er e-postserver, eller godkänner i er Microsoft 365.",
+            "Lämnar uppgifter om er e-postserver, eller godkänner i Microsoft 365.",
             "Give the details of your mail server, or consent in your Microsoft 365.",
         ))  # fmt: skip
         ours.append(("Ansluter oss till den.", "Connect to it."))
@@ -158,7 +158,7 @@ def duties(alternative: Alternative, language: str) -> tuple[list[str], list[str
         ours.append(("Tar fram posterna, och kontrollerar dem.", "Prepare the records, and check them."))
     if Need.PROVEN in alternative.needs:
         ours.append((
-            "Skickar ett provmejl och ser att det kan styrkas.", "Send a test message and see that it can be authenticated."
+            "Skickar ett provmejl och kontrollerar att det blir godkänt.", "Send a test message and see that it can be authenticated."
         ))  # fmt: skip
     ours.append(("Slår över när allt är klart.", "Switch over when all is ready."))
     place = 0 if language == "sv" else 1
@@ -168,7 +168,3 @@ def duties(alternative: Alternative, language: str) -> tuple[list[str], list[str
 def number_or_none(number: int, language: str) -> str:
     """A number; "" for none, so that the sentence about it is left out."""
     return said_number(number, language) if number else ""
-
-
-def products(names: list[str], language: str) -> str:
-    return said_list(names, language)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cache
 
 from markdown_it import MarkdownIt
-from markdown_it.common.normalize_url import normalizeLink
 
 from ombud.mail.template import render, variables
 
@@ -89,9 +88,12 @@ def _address(place: str, values: Mapping[str, str]) -> str:
     return place if _ADDRESS.fullmatch(render(place, values, "none")) else "#"
 
 
+class _Markdown(MarkdownIt):
+    def normalizeLink(self, url: str) -> str:  # noqa: N802 - as the library calls it
+        """A place for an address is left as it is; all else is encoded as ever."""
+        return url if _LINK_PLACE.fullmatch(url) else super().normalizeLink(url)
+
+
 @cache
 def _markdown() -> MarkdownIt:
-    made = MarkdownIt("commonmark", {"html": False})
-    # A place for an address is left as it is; all else is encoded as ever.
-    made.normalizeLink = lambda url: url if _LINK_PLACE.fullmatch(url) else normalizeLink(url)  # type: ignore[method-assign]  # as its documentation says to
-    return made
+    return _Markdown("commonmark", {"html": False})

@@ -69,7 +69,21 @@ def test_every_change_of_one_character_is_forged(database: Database, cast: Cast)
     with database.write() as tx:
         token = make_link(tx, SEAL, Scope.CHOOSE, "epost-2024", NOON, customer_id=cast.eken.id)
         changed = [token[:n] + ("x" if token[n] != "x" else "y") + token[n + 1 :] for n in range(len(token))]
-        for forged in (*changed, "", token[:-1], token + "0", token.upper(), f" {token}", token[:32], "é" * 64):
+        whole_mac = (
+            token[:32] + SEAL.sign(token[:32].encode(), "link").hex()
+        )  # it is cut in a link: no other cut is one
+        for forged in (
+            *changed,
+            "",
+            whole_mac,
+            token[:32] + token[32:].upper() + " ",
+            token[:-1],
+            token + "0",
+            token.upper(),
+            f" {token}",
+            token[:32],
+            "é" * 64,
+        ):
             with pytest.raises(LinkForged):
                 open_link(tx, SEAL, forged, Scope.CHOOSE, NOON)
 

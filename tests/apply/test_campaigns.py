@@ -13,6 +13,7 @@ import pytest
 from ombud.accounts import load_directory
 from ombud.accounts.people import people_of
 from ombud.apply import Done, Step, apply, read
+from ombud.campaigns.cases import comments_of, find_case
 from ombud.choices import (
     AfterStop,
     Choices,
@@ -195,7 +196,11 @@ def test_the_lists_choices_are_an_operators_and_live_at_once_where_the_file_says
         directory, campaign = load_directory(tx), load_choices(tx).campaign("byte-2024")
         (made,) = choices_of(tx, campaign.id, directory.customer("eken").id)
         assert load_groups(tx) == {directory.customer(one).id: "Skogen" for one in ("eken", "linden")}
+        case = find_case(tx, "byte-2024/eken")
+        said = "\n".join(one.text for one in comments_of(tx, case.id))
     assert (made.by, made.by_operator, made.reason) == ("customer list", True, "customers.csv, line 2")
+    assert "ingen avsändardomän" not in said, "the list names its domain, and that is there when it goes live"
+    assert "Trots att inget provmejl har bevisat" in said
 
 
 def test_a_choice_that_is_not_live_at_once_waits_for_what_it_needs(vendor: Vendor) -> None:

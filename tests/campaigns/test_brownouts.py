@@ -14,7 +14,7 @@ from ombud.clock import parse_moment
 from ombud.errors import BadField, BrownoutOver, SelfApproval
 from ombud.ids import new_id
 from ombud.notices.letters import Writer, letters_of
-from ombud.queue import Change, NewMessage, NewRecipient, State, Stream, What, change_all, held_ids, put
+from ombud.queue import Change, NewMessage, NewRecipient, Origin, State, Stream, What, change_all, held_ids, put
 from ombud.routing import Action, Brownout, ask_brownout, decide, get_brownout, load_facts, pause_brownout
 from tests.campaigns.house import NOON, SEAL, House, on_sqlite
 
@@ -114,7 +114,8 @@ def hold(house: House, *customers: str) -> None:
 def release(house: House) -> None:
     with house.database.write() as tx:
         for customer in (house.eken, house.linden):
-            for id, _ in held_ids(tx, "brownout", customer.id, [house.product("hyra")], 100):
+            origin = Origin(house.product("hyra"), f"{customer.slug}.example")
+            for id, _ in held_ids(tx, "brownout", customer.id, [origin], 100):
                 assert change_all(tx, [Change(id, None, What.RELEASE, ENDS, wait=timedelta(0))])[0].now is State.WAITING
 
 

@@ -47,6 +47,16 @@ def test_a_case_is_found_by_our_reference_and_by_the_service_centres_number(both
             find_case(tx, "SC-1")
 
 
+def test_our_own_reference_goes_before_a_number_that_looks_like_one(both: House) -> None:
+    with both.database.write() as tx:
+        first = find_case(tx, "molntjanst-2024/eken")
+        second = find_case(tx, "molntjanst-2024/linden")
+        attach_number(tx, first, second.reference, "bo", LATER)
+        attach_number(tx, second, first.reference, "bo", LATER)
+        assert find_case(tx, first.reference).id == first.id
+        assert find_case(tx, second.reference).id == second.id
+
+
 def test_a_number_belongs_to_one_case(both: House) -> None:
     with both.database.write() as tx:
         attach_number(tx, find_case(tx, "molntjanst-2024/eken"), "SC-1", "bo", LATER)

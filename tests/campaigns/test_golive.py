@@ -207,3 +207,19 @@ def test_ready_are_those_who_lack_nothing_and_were_not_taken_back(house: House) 
     with house.database.write() as tx:
         roll_back(tx, first.id, NOON, by="ombud", reason="studsar")
     assert ready(picture(house, GOOD, now=NOON + timedelta(hours=1))) == []
+
+
+@on_sqlite
+def test_an_operators_word_is_no_way_where_there_is_none(house: House) -> None:
+    house.choose(house.linden, "egen")  # its own server is not set up
+    with pytest.raises(NotReadyToGoLive):
+        live(house, picture(house), house.linden, override_reason="vill så")
+
+
+@on_sqlite
+def test_what_goes_live_later_leaves_its_case_open_until_then(house: House) -> None:
+    house.choose(house.eken, "mailgun")
+    live(house, picture(house, GOOD), at=NOON + timedelta(days=1))
+    with house.database.read() as tx:
+        case = case_of(tx, house.campaign.id, house.eken.id)
+    assert case and case.state is CaseState.OPEN

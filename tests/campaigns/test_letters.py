@@ -168,7 +168,7 @@ def test_the_microsoft_administrator_is_asked_where_there_is_one() -> None:
 
 def test_who_has_chosen_is_reminded_of_what_remains() -> None:
     found = letter(plan("2024-05-17", "records_customer", person(), last=told("receipt", "2024-05-10")))
-    assert found.letter.text == "setup_reminder" and "DNS-posterna" in found.letter.values["todo"]
+    assert found.letter.text == "setup_reminder" and "DNS-posterna" in found.letter.values["task"]
     assert found.letter.values["alternative"] == "Mailgun"
 
 
@@ -197,6 +197,21 @@ def test_more_time_moves_the_steps_to_the_new_last_day() -> None:
     assert (found.letter.text, found.step.name) == ("choose_reminder", "-30")
     assert found.letter.key == "molntjanst-2024/2024-06-30-30/11"
     assert "30\xa0juni 2024" in found.letter.values["consequence"]
+
+
+def test_the_last_day_is_today_only_on_that_day() -> None:
+    """A last day on a Sunday is told of on the Friday before; what is sent by hand at a weekend says what is so then."""
+    sunday = {
+        "stage": Stage.EXTENDED,
+        "last_days": {1: date(2024, 6, 30)},
+        "last": told("choose_last_week", "2024-06-27"),
+    }
+    friday = letter(plan("2024-06-28", "choose", person(), **sunday))
+    assert (friday.letter.text, friday.step.name) == ("choose_last_week", "0")
+    assert friday.letter.values["remaining"] == "2 dagar kvar"
+    assert letter(plan("2024-06-30", "choose", person(), **sunday)).letter.text == "choose_stop_day"
+    saturday = letter(plan("2024-06-01", "choose", person(), last=told("choose_last_week", "2024-05-30")))
+    assert (saturday.letter.text, saturday.step.name) == ("choose_after_stop", "0")
 
 
 def test_before_the_campaign_nobody_is_written_to() -> None:
@@ -282,7 +297,7 @@ def test_everyone_is_accounted_for_and_every_letter_can_be_written() -> None:
     )
     assert len({one.letter.key for one in found.planned}) == len(found.planned)
     by_customer = {one.customer_id: one for one in standings}
-    common = {"greeting", "name", "first_name", "vendor", "signature", "phone"}
+    common = {"greeting", "vendor", "signature", "phone"}
     for one in found.planned:
         where = by_customer[one.letter.customer_id]
         assert where.stage is not Stage.LIVE or one.letter.text == "done"

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import pytest
 from sqlalchemy import update
 
+from ombud.accounts import load_directory, put_customer
 from ombud.accounts.links import Scope, make_link, open_link
 from ombud.accounts.people import Role, mark_bounced, person_by_id, put_person
+from ombud.accounts.vendor import put_vendor
 from ombud.campaigns.answering import learn_case_number
 from ombud.campaigns.cases import case_of
 from ombud.campaigns.choosing import ServiceCentre
-from ombud.campaigns.correspondence import daily_notes, domain_letters, due_letters, plan_of
+from ombud.campaigns.correspondence import (
+    daily_notes,
+    domain_letters,
+    due_letters,
+    extension_letters,
+    load_orders,
+    plan_of,
+)
 from ombud.campaigns.letters import Plan, Why
 from ombud.campaigns.mailing import (
     automatic_campaigns,
@@ -20,13 +30,14 @@ from ombud.campaigns.mailing import (
     load_past,
     load_reach,
     put_automatic,
-    send_plan,
     snooze,
 )
 from ombud.campaigns.picture import Picture, load_picture
+from ombud.campaigns.stages import Ball
 from ombud.choices import Extension, ExtensionKind, approve_extension, ask_extension, load_choices
 from ombud.clock import STOCKHOLM
 from ombud.db import Transaction
+from ombud.domains import prove_domain
 from ombud.domains.watchlist import watch_table
 from ombud.errors import TooLateToPause
 from ombud.notices.letters import Writer, follow_letters, letters_of, put_letters, submitted
@@ -51,7 +62,9 @@ def _plan(tx: Transaction, now: datetime) -> tuple[Picture, Plan]:
 def _send(house: House, day: str) -> list[str]:
     with house.database.write() as tx:
         now = at(day)
-        return [f"{one.text} {one.address}" for one in send_plan(tx, _plan(tx, now)[1], WRITER, now, by="ola")]
+        return [
+            f"{one.text} {one.address}" for one in put_letters(tx, WRITER, _plan(tx, now)[1].letters, now, by="ola")
+        ]
 
 
 def _ask(tx: Transaction, house: House, now: datetime) -> Extension:
@@ -98,6 +111,10 @@ def test_a_pause_is_kept_by_the_person_and_ends_before_the_last_day(house: House
         granted = snooze(tx, link, house.campaign, choices, now)
         assert (granted.until, granted.before) == (date(2024, 5, 30), False)
         assert snooze(tx, link, house.campaign, choices, at("2024-05-29")).before
+        # Nor by the link of another letter: a person is left alone once in a campaign.
+        later = make_link(tx, SEAL, Scope.SNOOZE, SLUG, now, customer_id=house.eken.id, person_id=house.karin.id)
+        again = snooze(tx, open_link(tx, SEAL, later, Scope.SNOOZE, now), house.campaign, choices, at("2024-05-25"))
+        assert (again.until, again.before) == (date(2024, 5, 30), True)
         assert load_past(tx, house.campaign).snoozed == {house.karin.id: date(2024, 5, 30)}
         assert load_reach(tx, SLUG)[house.eken.id].opened_at == now
         other = make_link(tx, SEAL, Scope.SNOOZE, SLUG, now, customer_id=house.linden.id, person_id=house.lars.id)
@@ -113,11 +130,23 @@ def test_more_time_moves_the_last_day_and_is_told(house: House) -> None:
         done = approve_extension(tx, house.campaign, asked, "bo", now)
         assert last_days(house.campaign, load_choices(tx)) == {house.eken.id: date(2024, 6, 30)}
         assert done.approved_by == "bo"
+        assert due_letters(tx, at("2024-05-23")) == []  # days later it is no news
         new = put_letters(tx, WRITER, due_letters(tx, now), now)
         assert [one.address for one in new] == ["karin@eken.example"]
-        text = find_notices(tx)[0].payload["text"]
+        text = find_notices(tx)[0].payload["text"].replace("\n", " ")
         assert due_letters(tx, at("2024-05-21")) == []
         assert "till och med 30\xa0juni 2024" in text and "IT-leverantören har semester" in text
+
+
+def test_reserve_mode_is_told_as_what_it_is(house: House) -> None:
+    given = Extension(
+        1, house.campaign.id, house.eken.id, ExtensionKind.RESERVE, date(2024, 5, 30), at("2024-05-31", 0),
+        "technical_problem", "", "anna", at("2024-05-20"),
+    )  # fmt: skip
+    (letter,) = extension_letters(house.campaign, house.eken, given, [house.karin, house.lars])
+    written = WRITER.sample(letter)
+    assert written.subject == "Er e-post skickas tillfälligt från vår adress (Bostads AB Eken)"
+    assert "mer tid" not in written.text and "Anledning" not in written.text
 
 
 def test_whose_mail_stops_gets_a_note_each_working_morning_with_the_numbers(house: House) -> None:
@@ -157,6 +186,8 @@ def test_whose_mail_stops_gets_a_note_each_working_morning_with_the_numbers(hous
         tuesday = put_letters(tx, WRITER, due_letters(tx, at("2024-06-04")), at("2024-06-04"))
         assert len(tuesday) == 1 and tuesday[0].values["refused"] == "3"
         assert due_letters(tx, at("2024-06-05")) == []  # nothing stopped yesterday
+        mark_bounced(tx, house.karin.id, at("2024-06-04"))
+        assert due_letters(tx, at("2024-06-04")) == []  # nobody is left to tell
 
 
 def test_who_has_more_time_or_has_gone_live_gets_no_note(house: House) -> None:
@@ -173,6 +204,10 @@ def test_letters_go_out_by_themselves_only_where_someone_has_said_so(house: Hous
     with house.database.write() as tx:
         assert automatic_campaigns(tx) == [] and due_letters(tx, now) == []
         put_automatic(tx, SLUG, True, "ola", now)
+        assert due_letters(tx, now) == []  # nobody has said who writes
+        put_customer(tx, "molntjanst", "Molntjänst AB", now)
+        vendor, product = load_directory(tx).customer("molntjanst"), house.directory.product("hyra")
+        put_vendor(tx, "Molntjänst AB", vendor, product, "epost@molntjanst.example", now)
         assert [one.text for one in due_letters(tx, now)] == ["invitation", "invitation"]
         assert due_letters(tx, at("2024-01-08", 16)) == []
         put_automatic(tx, SLUG, False, "ola", now)
@@ -222,6 +257,31 @@ def test_a_domain_at_risk_and_back_is_told_once_each_to_those_who_look_after_it(
         new = put_letters(tx, WRITER, domain_letters(tx, now + timedelta(minutes=5)), now)
         assert [one.text for one in new] == ["domain_back", "domain_back"]
         assert domain_letters(tx, now + timedelta(hours=1)) == []
+
+
+def test_a_supplier_is_asked_for_what_is_missing_of_the_first_domain_that_is_not_in_order(house: House) -> None:
+    missing = {
+        "name_servers": ["ns1.loopia.se", "ns2.loopia.se"],
+        "records": [
+            {"type": "CNAME", "name": f"om{n}._domainkey.second.example", "expected": f"om{n}.keys.example", "state": state}
+            for n, state in ((1, "missing"), (2, "ok"))
+        ],
+    }  # fmt: skip
+    with house.database.write() as tx:
+        for name in ("second.example", "third.example"):
+            prove_domain(tx, name, house.eken, "operator", "", at("2024-05-01"))
+        for name, state in (("eken.example", "ok"), ("second.example", "pending"), ("third.example", "pending")):
+            tx.execute(update(watch_table).where(watch_table.c.domain == name).values(state=state, report=missing))
+        picture, _ = _plan(tx, at("2024-05-07"))
+        waits = replace(picture.standings[house.eken.id], ball=Ball.IT_SUPPLIER)
+        assert load_orders(tx, picture) == {}  # no supplier has the ball
+        orders = load_orders(tx, replace(picture, standings={house.eken.id: waits}))
+        order = orders[house.eken.id]
+        assert (order.domain, order.records) == (
+            "second.example",
+            ("om1._domainkey.second.example  CNAME  om1.keys.example",),
+        )
+        assert order.name_servers == ("ns1.loopia.se", "ns2.loopia.se")
 
 
 def test_a_case_number_in_the_service_centres_answer_is_attached(house: House) -> None:

@@ -66,13 +66,13 @@ def test_what_the_subcontractor_costs_is_said_in_the_readers_language(presenter:
     granen = presenter.directory.customer("granen")
     swedish = presenter.shown(granen, "subcontractor", "sv").price.replace(HARD, " ")
     assert swedish == (
-        "500 kr i månaden. I det ingår 10 000 e-post; varje e-post därutöver kostar 1,2 öre. Er volym de senaste 30 dagarna, "
-        "40 000 e-post, kostar 860 kr i månaden. Priserna är utan moms."
+        "500 kr i månaden. I det ingår 10 000 mejl; varje mejl därutöver kostar 1,2 öre. Er volym de senaste 30 dagarna, "
+        "40 000 mejl, kostar 860 kr i månaden. Priserna är utan moms."
     )
     english = presenter.shown(granen, "subcontractor", "en").price.replace(HARD, " ")
     assert "SEK 500 a month. It includes 10,000 e-mails" in english
     assert "40,000 e-mails, costs SEK 860 a month" in english
-    assert presenter.shown(granen, "own", "sv").price == "Kostar inget hos oss, hur många e-post ni än skickar."
+    assert presenter.shown(granen, "own", "sv").price == "Kostar inget hos oss, hur många mejl ni än skickar."
 
 
 def test_the_words_name_products_and_the_versions_of_what_was_read(presenter: Presenter) -> None:

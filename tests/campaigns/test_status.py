@@ -107,7 +107,7 @@ def test_who_can_be_moved_today_is_counted() -> None:
     lines = [
         line(Stage.PROVEN, Ball.VENDOR, code="switch"), line(Stage.CHOSEN, Ball.VENDOR, code="switch_rest"),
         line(Stage.SETTING_UP, Ball.IT_SUPPLIER, NOW - timedelta(days=6), code="records_supplier"),
-        line(Stage.SETTING_UP, Ball.IT_SUPPLIER, NOW - timedelta(days=4), code="records_supplier"),
+        line(Stage.SETTING_UP, Ball.IT_SUPPLIER, NOW - timedelta(days=5), code="records_supplier"),
     ]  # fmt: skip
     status = status_of(seen(), lines)
     assert (status.ready, status.slow_suppliers) == (2, 1)

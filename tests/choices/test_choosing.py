@@ -8,9 +8,20 @@ import pytest
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
-from ombud.choices import Choice, choices_in, choices_of, put_campaign, record_choice, shown_of, withdraw_choice
+from ombud.choices import (
+    Choice,
+    ExtensionKind,
+    choices_in,
+    choices_of,
+    load_choices,
+    put_campaign,
+    record_choice,
+    shown_of,
+    withdraw_choice,
+)
 from ombud.choices.choosing import choice_table
-from ombud.db.snapshot import revision
+from ombud.choices.extending import approve_extension, ask_extension
+from ombud.db.snapshot import Snapshot, revision
 from ombud.errors import (
     AlternativeNotOffered,
     BadField,
@@ -160,6 +171,35 @@ def test_an_operator_takes_back_a_choice_made_for_the_wrong_company_and_the_hist
         withdraw_choice(tx, house.campaign, house.eken, NOON, expected=taken.id, operator="bo", reason="igen")
     house.choose("subcontractor", None)
     assert history(house) == [(1, "own"), (2, ""), (3, "subcontractor")]
+
+
+def test_whoever_has_seen_that_a_choice_was_taken_back_may_say_so(house: House) -> None:
+    made = house.choose("own")
+    with house.database.write() as tx:
+        taken = withdraw_choice(tx, house.campaign, house.eken, NOON, expected=made.id, operator="bo", reason="fel")
+    assert house.choices().newest(house.campaign.id, house.eken.id) == taken
+    with pytest.raises(ChoiceConflict):
+        house.choose("own", made)
+    house.choose("own", taken)
+    assert history(house) == [(1, "own"), (2, ""), (3, "own")]
+
+
+def test_a_choice_its_withdrawal_and_more_time_are_in_force_everywhere_at_once(house: House) -> None:
+    """Every process asks whether anything has changed: each of these must say so."""
+    seen = Snapshot(load_choices)
+    assert seen.refresh(house.database) and not seen.refresh(house.database)
+    made = house.choose("own")
+    assert seen.refresh(house.database)
+    with house.database.write() as tx:
+        withdraw_choice(tx, house.campaign, house.eken, NOON, expected=made.id, operator="bo", reason="fel")
+    assert seen.refresh(house.database)
+    with house.database.write() as tx:
+        asked = ask_extension(
+            tx, house.campaign, house.eken, ExtensionKind.EXTENSION, date(2024, 6, 30), NOON, reason_code="other",
+            reason="väntar", by="anna",
+        )  # fmt: skip
+        approve_extension(tx, house.campaign, asked, "bo", NOON)
+    assert seen.refresh(house.database) and not seen.refresh(house.database)
 
 
 def test_there_must_be_something_to_take_back_and_it_must_be_what_one_saw(house: House) -> None:

@@ -40,6 +40,8 @@ def test_its_days_must_follow_each_other(database: Database) -> None:
     for wrong in (replace(MAILGUN, object_until=date(2024, 1, 7)), replace(MAILGUN, from_date=date(2024, 2, 1))):
         with database.write() as tx, pytest.raises(BadField, match="must not be before"):
             put_subprocessor(tx, wrong, NOON)
+    with database.write() as tx:  # but they may fall together
+        assert put_subprocessor(tx, replace(MAILGUN, object_until=MAILGUN.from_date), NOON)
 
 
 def test_an_objection_is_dated_and_answered_once(database: Database, cast: Cast) -> None:

@@ -13,11 +13,10 @@ from ombud.accounts.people import Role
 from ombud.campaigns.cadence import is_letter_time
 from ombud.campaigns.correspondence import plan_of
 from ombud.campaigns.letters import Plan
-from ombud.campaigns.mailing import send_plan
 from ombud.campaigns.picture import Picture
 from ombud.campaigns.stages import Ball, Flag, Stage
 from ombud.campaigns.status import NOTHING_CHOSEN, Filter, Line, Sum, load_lines, select_lines, status_of
-from ombud.notices.letters import Writer
+from ombud.notices.letters import Writer, put_letters
 from ombud.routing.routes import load_routes
 from ombud.workdays import is_workday
 from trials.campaign.made import Made, noon
@@ -94,9 +93,9 @@ class Trial:
             plan = plan_of(tx, self.people.picture(tx, now), now)
         self.look_at(plan, day)
         with self.made.database.write() as tx:
-            new = send_plan(tx, plan, self._writer, now, by="trial")
+            new = put_letters(tx, self._writer, plan.letters, now, by="trial")
         with self.made.database.write() as tx:
-            if again := send_plan(tx, plan, self._writer, now, by="trial"):
+            if again := put_letters(tx, self._writer, plan.letters, now, by="trial"):
                 self.result.fault("sent_twice", again[0].key)
             self.people.post_arrives(tx, now + timedelta(minutes=1))
         self.result.letters += len(new)
