@@ -140,33 +140,12 @@ class VatSum:
     vat: Money
 
 
-@dataclass(frozen=True, slots=True)
-class Original:
-    """The invoice that a credit credits."""
+class Summed:
+    """What has lines in one currency, and what they come to."""
 
-    number: str
-    issued: date
-
-
-@dataclass(frozen=True, slots=True)
-class Basis:
-    """An invoice basis, or the credit of one. Its number is its own in the vendor's series."""
-
-    number: str  # "" before it is locked
-    kind: Kind
-    issued: date
-    due: date
-    period: str  # 2024-05
-    start: date
-    end: date  # inclusive
+    __slots__ = ()
     currency: str
-    seller: Seller
-    buyer: Buyer
     lines: tuple[BasisLine, ...]
-    emails: int  # that were counted in the month; 0 on a credit
-    plan: str = ""
-    original: Original | None = None
-    reason: str = ""  # why it was credited
 
     @property
     def vats(self) -> tuple[VatSum, ...]:
@@ -184,6 +163,35 @@ class Basis:
     @property
     def total(self) -> Money:
         return self.net + self.vat
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """The invoice that a credit credits."""
+
+    number: str
+    issued: date
+
+
+@dataclass(frozen=True, slots=True)
+class Basis(Summed):
+    """An invoice basis, or the credit of one. Its number is its own in the vendor's series."""
+
+    number: str  # "" before it is locked
+    kind: Kind
+    issued: date
+    due: date
+    period: str  # 2024-05
+    start: date
+    end: date  # inclusive
+    currency: str
+    seller: Seller
+    buyer: Buyer
+    lines: tuple[BasisLine, ...]
+    emails: int  # that were counted in the month; 0 on a credit
+    plan: str = ""
+    original: Original | None = None
+    reason: str = ""  # why it was credited
 
     @property
     def is_credit(self) -> bool:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -25,10 +25,10 @@ class Left:
     left: Money
 
 
-def left_of(tx: Transaction, kept: Kept) -> list[Left]:
-    """What can still be credited of an invoice, line by line."""
+def left_of(kept: Kept, credits: Iterable[Kept]) -> list[Left]:
+    """What can still be credited of an invoice with these credits, line by line."""
     given: dict[int, Money] = {}
-    for credit in credits_of(tx, kept.id):
+    for credit in credits:
         for line in credit.basis.lines:
             given[line.credits] = given.get(line.credits, Money.zero(line.net.currency)) + line.net
     return [Left(line, line.net + given.get(line.n, Money.zero(line.net.currency))) for line in kept.basis.lines]
@@ -45,13 +45,13 @@ def credit(
     if not reason.strip() or not reason.isprintable():
         raise BadField(field="reason", reason="say in one line why it is credited; the customer reads it")
     kept = _held(tx, number)
-    left = {one.line.n: one for one in left_of(tx, kept)}
+    credits = credits_of(tx, kept.id)
+    left = {one.line.n: one for one in left_of(kept, credits)}
     if kept.basis.is_credit or not any(one.left for one in left.values()):
         raise NothingToCredit(number=number)
     credited = _asked(number, left, lines)
     basis = _credit(kept.basis, credited, now, reason.strip())
-    serial = 1 + len(credits_of(tx, kept.id))
-    (new,) = keep(tx, [New(basis, {}, serial, kept.id)], by, now)
+    (new,) = keep(tx, [New(basis, {}, 1 + len(credits), kept.id)], by, now)
     return basis.numbered(new)
 
 

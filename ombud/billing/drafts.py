@@ -14,11 +14,11 @@ from ombud.billing.ledger import invoiced_of, locked_periods, period_of
 from ombud.billing.money import Money, Quantity, Unit, UnitPrice
 from ombud.billing.parties import Payer, buyer_of, load_payers, load_seller, vat_category
 from ombud.billing.planbook import load_plans
-from ombud.billing.plans import LANGUAGES, Plans
-from ombud.billing.price import Priced, Stretch, Subscription, price_month, stretches_of
+from ombud.billing.plans import LANGUAGES, Plans, PricePlan
+from ombud.billing.price import Priced, Subscription, price_month, stretches_of
 from ombud.billing.subscriptions import changed_since, load_subscriptions
 from ombud.billing.wording import count_text, month_text
-from ombud.clock import month_days
+from ombud.clock import month_days, months_before
 from ombud.db import Transaction
 from ombud.usage import Counted, billable_by_customer, daily_totals
 
@@ -34,7 +34,7 @@ class Adjustment:
     period: str
     emails: int
     net: Money
-    stretch: Stretch  # the month's last: its plan says the words and the VAT
+    plan: PricePlan  # the month's last: it says the words and the VAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,8 @@ def _load_month(tx: Transaction, period: str) -> _Month:
 def _load_late(tx: Transaction, period: str) -> list[_Late]:
     """The locked months before this one in which somebody's count, or time with a plan, is not what has been invoiced."""
     late = []
-    locked = [one for one in locked_periods(tx) if _months_before(period, LOOK_BACK) <= one < period]
+    looked_at = months_before(period, LOOK_BACK)
+    locked = [one for one in locked_periods(tx) if one in looked_at]
     invoiced = invoiced_of(tx, locked)
     for earlier in locked:
         month = _load_month(tx, earlier)
@@ -160,11 +161,16 @@ def _draft(facts: Facts, customer: Customer) -> Draft:
 
 def _adjustments(facts: Facts, customer_id: int, subscriptions: Sequence[Subscription]) -> Iterator[Adjustment]:
     for late in facts.late:
-        if customer_id in late.customers and (now := late.month.priced(customer_id, subscriptions, facts.plans)):
-            emails, net = late.invoiced.get(customer_id, (0, 0))
-            change = now.net - Money.of_minor(net, now.currency)
-            if change or now.emails != emails:
-                yield Adjustment(late.month.period, now.emails - emails, change, now.stretches[-1])
+        if customer_id not in late.customers or not subscriptions:
+            continue
+        now = late.month.priced(customer_id, subscriptions, facts.plans)
+        last = subscriptions[-1]  # none was live, as it has turned out: what was invoiced is given back
+        plan = now.stretches[-1].plan if now else facts.plans.plan(last.plan, last.from_date, customer_id)
+        emails, net = late.invoiced.get(customer_id, (0, 0))
+        change = (now.net if now else Money.zero(plan.currency)) - Money.of_minor(net, plan.currency)
+        more = (now.emails if now else 0) - emails
+        if change or more:
+            yield Adjustment(late.month.period, more, change, plan)
 
 
 def _basis(
@@ -198,7 +204,7 @@ def _basis(
 
 
 def _adjustment_line(n: int, one: Adjustment) -> BasisLine:
-    plan = one.stretch.plan
+    plan = one.plan
     first, after = month_days(one.period)
     texts = {
         language: plan.texts[language].adjustment.format(
@@ -225,10 +231,3 @@ def _adjustment_line(n: int, one: Adjustment) -> BasisLine:
         plan=plan.version,
         adjusts=one.period,
     )
-
-
-def _months_before(period: str, number: int) -> str:
-    first, _ = month_days(period)
-    for _ in range(number):
-        first = (first - DAY).replace(day=1)
-    return first.isoformat()[:7]

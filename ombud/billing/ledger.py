@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -176,12 +176,6 @@ def bases_of(tx: Transaction, period: str, *, customer_id: int | None = None) ->
     return [_kept(row) for row in tx.execute(query.order_by(_b.running))]
 
 
-def bases_of_customer(tx: Transaction, customer_id: int) -> list[Kept]:
-    """All of a customer's, newest first."""
-    query = select(basis_table).where(_b.customer_id == customer_id).order_by(_b.running.desc())
-    return [_kept(row) for row in tx.execute(query)]
-
-
 def credits_of(tx: Transaction, basis_id: int) -> list[Kept]:
     return [_kept(row) for row in tx.execute(select(basis_table).where(_b.credits == basis_id).order_by(_b.running))]
 
@@ -225,25 +219,20 @@ class Period:
 
 def period_of(tx: Transaction, period: str) -> Period:
     row = tx.execute(select(period_table).where(_t.period == period)).one_or_none()
-    return Period(period, State.OPEN) if row is None else _period(row, _all_credited(tx, period))
+    return Period(period, State.OPEN) if row is None else _period(row, _all_credited(tx, [period]))
 
 
 def periods(tx: Transaction) -> list[Period]:
     """The months that have been previewed or locked, newest first."""
     rows = tx.execute(select(period_table).order_by(_t.period.desc())).all()
-    return [_period(row, _all_credited(tx, row.period)) for row in rows]
+    credited = _all_credited(tx, [row.period for row in rows])
+    return [_period(row, credited) for row in rows]
 
 
 def locked_periods(tx: Transaction) -> list[str]:
     """Oldest first."""
     query = select(_t.period).where(_t.locked_at.is_not(None)).order_by(_t.period)
     return list(tx.execute(query).scalars())
-
-
-def preview_of(tx: Transaction, period: str) -> dict[str, Any] | None:
-    """The summary of the month's last preview."""
-    found: dict[str, Any] | None = tx.execute(select(_t.preview).where(_t.period == period)).scalar_one_or_none()
-    return found
 
 
 def mark_exported(tx: Transaction, period: str, at: datetime) -> None:
@@ -254,17 +243,18 @@ def mark_exported(tx: Transaction, period: str, at: datetime) -> None:
     tx.execute(update(period_table).where(*locked, _t.exported_at.is_(None)).values(exported_at=at))
 
 
-def _all_credited(tx: Transaction, period: str) -> bool:
-    """Whether the credits of the month come to as much as its invoices, for every customer."""
-    query = select(sql.sum(_b.net), sql.max(_b.serial)).where(_b.period == period).group_by(_b.customer_id)
-    sums: Sequence[Any] = tx.execute(query).all()
-    return bool(sums) and all(net == 0 and serial > 0 for net, serial in sums)
+def _all_credited(tx: Transaction, periods: Sequence[str]) -> frozenset[str]:
+    """Of these months, those whose credits come to as much as their invoices, for every customer."""
+    query = select(_b.period, sql.sum(_b.net), sql.max(_b.serial)).where(_b.period.in_(periods))
+    sums: Sequence[Any] = tx.execute(query.group_by(_b.period, _b.customer_id)).all()
+    left = {period for period, net, serial in sums if net or not serial}
+    return frozenset(period for period, _, _ in sums) - left
 
 
-def _period(row: Any, credited: bool) -> Period:
+def _period(row: Any, credited: Collection[str]) -> Period:
     if row.locked_at is None:
         state = State.PREVIEWED
-    elif credited:
+    elif row.period in credited:
         state = State.CREDITED
     else:
         state = State.EXPORTED if row.exported_at else State.LOCKED

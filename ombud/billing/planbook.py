@@ -9,7 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Column, Integer, Table, Text, UniqueConstraint, delete, insert, select, update
+from sqlalchemy import Column, Integer, Table, Text, UniqueConstraint, insert, select, update
 
 from ombud.billing.money import Money, Unit, UnitPrice
 from ombud.billing.plans import (
@@ -119,14 +119,6 @@ def _put(tx: Transaction, row: dict[str, Any], before: Any, now: datetime, today
         raise PlanFixed(plan=row["slug"], valid_from=before.valid_from)
     tx.execute(update(plan_table).where(_p.id == before.id).values(valid_until=row["valid_until"], terms=row["terms"]))
     return put(True)
-
-
-def remove_agreement(tx: Transaction, slug: str, customer_id: int, valid_from: date, today: date) -> bool:
-    """Take back an agreement that has not begun. Raises PlanFixed for one that has."""
-    if valid_from <= today:
-        raise PlanFixed(plan=slug, valid_from=valid_from)
-    who = (_p.slug == slug, _p.customer_id == customer_id, _p.valid_from == valid_from)
-    return tx.execute(delete(plan_table).where(*who)).rowcount == 1
 
 
 # --- as rows -------------------------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from ombud.billing.basis import BasisLine, LineKind, VatSum, vat_sums
-from ombud.billing.money import Money, Quantity, Unit, UnitPrice, total
+from ombud.billing.basis import BasisLine, LineKind, Summed
+from ombud.billing.money import Money, Quantity, Unit, UnitPrice
 from ombud.billing.plans import LANGUAGES, Plans, PricePlan, Proration
 from ombud.billing.wording import count_text, days_text, month_text, price_text
 from ombud.clock import month_days
@@ -41,7 +41,7 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
-class Priced:
+class Priced(Summed):
     """What a customer's month comes to."""
 
     period: str
@@ -50,22 +50,6 @@ class Priced:
     currency: str
     lines: tuple[BasisLine, ...]
     stretches: tuple[Stretch, ...]
-
-    @property
-    def vats(self) -> tuple[VatSum, ...]:
-        return vat_sums(self.lines, self.currency)
-
-    @property
-    def net(self) -> Money:
-        return total((line.net for line in self.lines), self.currency)
-
-    @property
-    def vat(self) -> Money:
-        return total((one.vat for one in self.vats), self.currency)
-
-    @property
-    def total(self) -> Money:
-        return self.net + self.vat
 
     @property
     def plan(self) -> str:

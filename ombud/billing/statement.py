@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from io import StringIO
 
@@ -82,8 +82,9 @@ def statement(tx: Transaction, customer: Customer, period: str, now: datetime) -
     check_period(period)
     since, until = month_days(period)
     counted = tallies(tx, since, until, customer_id=customer.id)
-    days = _days(counted, since, min(until, day_of(now) + DAY))
-    priced = _priced(tx, customer.id, period, counted)
+    billable = _by_day(counted)
+    days = _days(billable, since, min(until, day_of(now) + DAY))
+    priced = _priced(tx, customer.id, period, billable)
     kept = bases_of(tx, period, customer_id=customer.id)
     invoice = next((one for one in kept if not one.basis.is_credit), None)
     shown = invoice.basis if invoice else priced
@@ -98,7 +99,7 @@ def statement(tx: Transaction, customer: Customer, period: str, now: datetime) -
         number=invoice.basis.number if invoice else "",
         plan=shown.plan if shown else "",
         currency=currency,
-        emails=sum(one.number for one in counted if one.what is Counted.BILLABLE),
+        emails=billable.total(),
         included=priced.included if priced else 0,
         lines=shown.lines if shown else (),
         net=shown.net if shown else nothing,
@@ -114,20 +115,21 @@ def statement(tx: Transaction, customer: Customer, period: str, now: datetime) -
     )
 
 
-def _priced(tx: Transaction, customer_id: int, period: str, counted: Sequence[Tally]) -> Priced | None:
+def _by_day(counted: Sequence[Tally]) -> Counter[date]:
+    """Billable e-mails by day."""
     by_day: Counter[date] = Counter()
     for one in counted:
         if one.what is Counted.BILLABLE:
             by_day[one.day] += one.number
+    return by_day
+
+
+def _priced(tx: Transaction, customer_id: int, period: str, by_day: Mapping[date, int]) -> Priced | None:
     stretches = stretches_of(period, subscriptions_of(tx, customer_id), load_plans(tx), by_day)
     return price_month(period, stretches) if stretches else None
 
 
-def _days(counted: Sequence[Tally], since: date, until: date) -> list[DayCount]:
-    by_day: Counter[date] = Counter()
-    for one in counted:
-        if one.what is Counted.BILLABLE:
-            by_day[one.day] += one.number
+def _days(by_day: Counter[date], since: date, until: date) -> list[DayCount]:
     days, total = [], 0
     for day in (since + DAY * n for n in range((until - since).days)):
         total += by_day[day]
@@ -162,7 +164,7 @@ def _projection(priced: Priced, days: Sequence[DayCount], now: datetime) -> Proj
     emails = round((days[-1].total if days else 0) * (whole / passed))
     last = priced.stretches[-1]
     more = max(0, emails - priced.emails)
-    grown = type(last)(last.plan, last.start, last.end, last.emails + more)
+    grown = replace(last, emails=last.emails + more)
     return Projection(max(emails, priced.emails), price_month(priced.period, [*priced.stretches[:-1], grown]).net)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, ForeignKey, Integer, Table, Text, insert, select
+from sqlalchemy import Column, ForeignKey, Integer, Table, Text, func, insert, select
 
 from ombud.billing.price import Subscription
 from ombud.db import Day, Identity, Moment, Transaction, metadata
@@ -45,11 +45,12 @@ def start(tx: Transaction, customer_id: int, plan: str, day: date, now: datetime
 
 
 def stop(tx: Transaction, customer_id: int, day: date, now: datetime, *, by: str, reason: str = "") -> bool:
-    """`day` is the last one that the customer pays for. Nothing happens (False) when it pays by no plan."""
+    """`day` is the last one that the customer pays for: before the first one, it pays for none. Nothing happens (False) when it
+    pays by no plan."""
     running = running_of(tx, customer_id)
     if running is None:
         return False
-    _add(tx, customer_id, running.plan, _STOP, max(day, running.from_date), now, by, reason)
+    _add(tx, customer_id, running.plan, _STOP, max(day, running.from_date - timedelta(days=1)), now, by, reason)
     return True
 
 
@@ -70,6 +71,12 @@ def load_subscriptions(tx: Transaction) -> Mapping[int, tuple[Subscription, ...]
     return _subscriptions(tx.execute(select(subscription_table).order_by(_s.id)))
 
 
+def last_said(tx: Transaction) -> dict[int, datetime]:
+    """By customer: when something was last started or stopped for it."""
+    rows = tx.execute(select(_s.customer_id, func.max(_s.at).label("at")).group_by(_s.customer_id))
+    return {row.customer_id: row.at for row in rows}
+
+
 def changed_since(tx: Transaction, moment: datetime) -> frozenset[int]:
     """The customers for whom something was started or stopped since then."""
     return frozenset(tx.execute(select(_s.customer_id).where(_s.at >= moment).distinct()).scalars())
@@ -81,7 +88,7 @@ def first_live(tx: Transaction, since: date, until: date) -> date | None:
         max(one.from_date, since)
         for mine in load_subscriptions(tx).values()
         for one in mine
-        if max(one.from_date, since) < until and (one.until_date is None or one.until_date >= since)
+        if max(one.from_date, since) < until and (one.until_date is None or one.until_date >= max(one.from_date, since))
     ]
     return min(days, default=None)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import timedelta
 from typing import Any
 
 from ombud.billing.drafts import Draft, Facts
 from ombud.billing.ledger import net_by_customer
 from ombud.billing.money import Money, total
 from ombud.billing.reconcile import provider_counts
-from ombud.clock import month_days
+from ombud.clock import months_before
 from ombud.db import Transaction
 
 #: So many of the biggest changes are shown.
@@ -20,7 +19,7 @@ BIGGEST = 10
 
 def summarized(tx: Transaction, facts: Facts, found: Sequence[Draft], *, ended: bool) -> dict[str, Any]:
     """A month's preview as plain values: texts, whole numbers, and amounts as texts with a decimal point."""
-    period, before = facts.period, net_by_customer(tx, _month_before(facts.period))
+    period, before = facts.period, net_by_customer(tx, months_before(facts.period, 1)[0])
     billed = [one for one in found if one.basis]
     return {
         "period": period,
@@ -97,7 +96,3 @@ def _provider(tx: Transaction, facts: Facts) -> dict[str, Any] | None:
         "theirs": sum(theirs.values()),
         "differs": [row for row in rows if row["ours"] != row["theirs"]],
     }
-
-
-def _month_before(period: str) -> str:
-    return (month_days(period)[0] - timedelta(days=1)).isoformat()[:7]

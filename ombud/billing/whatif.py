@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime
 
 from ombud.billing.money import Money, total
 from ombud.billing.planbook import load_plans
 from ombud.billing.plans import PricePlan
 from ombud.billing.price import Priced, price
-from ombud.clock import day_of, month_days
+from ombud.clock import day_of, month_days, month_of, months_before
 from ombud.db import Transaction
 from ombud.routing import TEST_ROUTE
 from ombud.routing.routes import load_routes
 from ombud.usage import Counted, tallies
 
-DAY = timedelta(days=1)
 MONTHS = 12
-#: The volumes that a price list shows, whoever looks at it.
-EXAMPLES = (10_000, 40_000, 100_000)
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """The last whole months, each priced by today's version of a plan; and what usual volumes cost. Without a plan (alternative 1)
-    nothing costs anything."""
+    """The last whole months, each priced by today's version of a plan. Without a plan (alternative 1) nothing costs anything."""
 
     plan: PricePlan | None
     emails: Mapping[str, int]  # by month, oldest first: everything that was handed over, by whatever way
     months: Mapping[str, Priced]
-    examples: Mapping[int, Priced]
 
     @property
     def net(self) -> Money:
@@ -67,19 +62,14 @@ def compare(
 
 def _estimate(tx: Transaction, customer_id: int, emails: Mapping[str, int], slug: str, now: datetime) -> Estimate:
     if not slug:
-        return Estimate(None, emails, {}, {})
+        return Estimate(None, emails, {})
     plan = load_plans(tx).plan(slug, day_of(now), customer_id)
-    return Estimate(
-        plan,
-        emails,
-        {period: price(plan, number, period) for period, number in emails.items()},
-        {number: price(plan, number, day_of(now).isoformat()[:7]) for number in EXAMPLES},
-    )
+    return Estimate(plan, emails, {period: price(plan, number, period) for period, number in emails.items()})
 
 
 def _emails(tx: Transaction, customer_id: int, now: datetime, months: int) -> dict[str, int]:
     """What was handed over in each of the last whole months, but for test mail, from the first month with any."""
-    periods = last_months(day_of(now), months)
+    periods = months_before(month_of(now), months)
     since, until = month_days(periods[0])[0], month_days(periods[-1])[1]
     test = {route.id for route in load_routes(tx).values() if route.slug == TEST_ROUTE}
     sums: Counter[str] = Counter()
@@ -88,13 +78,3 @@ def _emails(tx: Transaction, customer_id: int, now: datetime, months: int) -> di
             sums[one.day.isoformat()[:7]] += one.number
     first = min(sums, default="9999-12")
     return {period: sums[period] for period in periods if period >= first}
-
-
-def last_months(today: date, number: int) -> Sequence[str]:
-    """The last whole months before today's, oldest first."""
-    found = []
-    first = today.replace(day=1)
-    for _ in range(number):
-        first = (first - DAY).replace(day=1)
-        found.append(first.isoformat()[:7])
-    return found[::-1]

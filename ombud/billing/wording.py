@@ -32,23 +32,30 @@ def count_text(number: int, language: str) -> str:
 
 def money_text(money: Money, language: str) -> str:
     """`1 075,00 kr`, or `SEK 1,075.00` in English."""
+    amount = amount_text(money, language)
     if language == "en":
-        return f"{money.currency} {money.rounded().amount:,f}"
-    number = f"{money.rounded().amount:,f}".replace(",", " ").replace(".", ",")
-    return f"{number} {'kr' if money.currency == 'SEK' else money.currency}"
+        return f"{money.currency} {amount}"
+    return f"{amount} {'kr' if money.currency == 'SEK' else money.currency}"
+
+
+def amount_text(money: Money, language: str) -> str:
+    """As `money_text`, without the currency: `1 075,00`, or `1,075.00` in English."""
+    text = f"{money.rounded().amount:,f}"
+    return text if language == "en" else text.replace(",", " ").replace(".", ",")
 
 
 def price_text(price: UnitPrice, language: str) -> str:
     """What one costs: `1,2 öre`, never `0,01 kr`."""
     if price.currency == "SEK" and 0 < price.amount < 1:
-        number = _plain(price.per(100))
+        number = number_text(price.per(100))
         return f"{number} öre" if language == "en" else f"{number.replace('.', ',')} öre"
-    number = _plain(price.amount)
+    number = number_text(price.amount)
     if language == "en":
         return f"{price.currency} {number}"
     return f"{number.replace('.', ',')} {'kr' if price.currency == 'SEK' else price.currency}"
 
 
-def _plain(number: Decimal) -> str:
+def number_text(number: Decimal) -> str:
+    """A number with a decimal point, no grouping, no exponent, and no zeros that say nothing."""
     text = f"{number:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -63,12 +63,21 @@ def test_who_pays_by_no_plan_has_nothing_included_and_no_alarm(shop: Shop) -> No
     assert raised(shop) == []
 
 
+@SQLITE
+def test_a_plan_that_has_ended_this_month_raises_no_alarm(live: Shop) -> None:
+    live.ends(live.eken, date(2024, 5, 6))
+    live.sent(live.eken, MAY_7, 10_000)
+    assert raised(live) == []
+
+
 def test_a_soft_cap_tells_and_holds_nothing(live: Shop) -> None:
     with live.database.write() as tx:
         set_cap(tx, live.eken.id, 500, NOON, "åsa")
     live.sent(live.eken, MAY_7, 500)
     assert [(one.level, one.of) for one in raised(live)] == [(Level.CAP, 500)]
-    with live.database.read() as tx:
+    with live.database.write() as tx:
+        assert load_over_cap(tx) == {}
+        set_cap(tx, live.eken.id, 400, NOON, "åsa")  # below what has been sent already
         assert load_over_cap(tx) == {}
 
 
@@ -82,7 +91,7 @@ def test_a_hard_cap_marks_the_month_for_routing_until_it_is_raised_or_taken_away
         assert load_over_cap(tx) == {live.eken.id: "2024-05"}
         set_cap(tx, live.eken.id, 600, NOON, "åsa", hard=True)
         assert load_over_cap(tx) == {}
-        set_cap(tx, live.eken.id, 400, NOON, "åsa", hard=True)  # below what has been sent already: at once
+        set_cap(tx, live.eken.id, 501, NOON, "åsa", hard=True)  # no more than has been sent already: at once
         assert load_over_cap(tx) == {live.eken.id: "2024-05"}
         assert remove_cap(tx, live.eken.id)
         assert not remove_cap(tx, live.eken.id)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ombud.billing.money import Money
-from ombud.billing.planbook import load_plans, put_plan, remove_agreement
+from ombud.billing.planbook import load_plans, put_plan
 from ombud.billing.plans import Agreement, PlanTexts, PricePlan, check_agreements, check_versions
 from ombud.db import Database
 from ombud.errors import BadPlan, NoPlan, PlanFixed, UnknownCurrency
@@ -155,9 +155,16 @@ def test_an_agreement_may_begin_this_month_and_not_before(shop: Shop) -> None:
 
 
 def test_an_agreement_that_has_begun_stays(shop: Shop) -> None:
-    put(shop.database, make_plan(), agreements=(agreement(customer_id=shop.eken.id, valid_from=JULY),))
-    with shop.database.write() as tx:
-        with pytest.raises(PlanFixed):
-            remove_agreement(tx, "molntjanst-2024", shop.eken.id, date(2024, 5, 1), TODAY)
-        assert remove_agreement(tx, "molntjanst-2024", shop.eken.id, JULY, TODAY)
-        assert not remove_agreement(tx, "molntjanst-2024", shop.eken.id, JULY, TODAY)
+    for begins in (TODAY, JULY):
+        put(
+            shop.database,
+            make_plan(),
+            agreements=(agreement(customer_id=shop.eken.id, valid_from=begins, valid_until=begins),),
+        )
+    cheaper = agreement(customer_id=shop.eken.id, fixed_fee=Decimal(300))
+    with pytest.raises(PlanFixed):
+        put(shop.database, make_plan(), agreements=(replace(cheaper, valid_from=TODAY, valid_until=TODAY),))
+    put(shop.database, make_plan(), agreements=(replace(cheaper, valid_from=JULY),))
+    with shop.database.read() as tx:
+        plans = load_plans(tx)
+    assert [plans.plan("molntjanst-2024", day, shop.eken.id).fixed_fee.amount for day in (TODAY, JULY)] == [400, 300]

@@ -116,6 +116,20 @@ def test_mail_from_before_it_went_live_belongs_to_the_first_days_that_are_paid_f
     priced = month(plans(make_plan(proration=Proration.DAILY)), (10, None), emails={2: 7})
     assert priced
     assert priced.emails == 7
+    dearer = make_plan(date(2024, 5, 17), proration=Proration.DAILY)
+    priced = month(plans(make_plan(proration=Proration.DAILY), dearer), (10, None), emails={2: 7, 20: 3})
+    assert priced
+    assert [(one.start.day, one.emails) for one in priced.stretches] == [(10, 7), (17, 3)]
+
+
+def test_days_by_the_same_terms_that_follow_on_each_other_are_one_line() -> None:
+    daily = plans(make_plan(proration=Proration.DAILY))
+    ended_and_begun_anew, apart = month(daily, (1, 10), (11, None)), month(daily, (1, 10), (12, None))
+    assert ended_and_begun_anew
+    assert apart
+    assert [(line.start.day, line.end.day) for line in ended_and_begun_anew.lines] == [(1, 31)]
+    assert [(line.start.day, line.end.day) for line in apart.lines] == [(1, 10), (12, 31)]
+    assert month(daily, (12, 31), (1, 10)) == apart  # in whichever order they were noted
 
 
 def test_a_change_of_price_within_the_month_has_lines_of_its_own() -> None:

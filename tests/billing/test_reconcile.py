@@ -135,12 +135,13 @@ def test_what_a_provider_says_of_a_day_replaces_what_it_said_before(shop: Shop) 
 def test_the_preview_shows_the_difference(shop: Shop) -> None:
     shop.live(shop.eken, date(2024, 5, 1))
     shop.sent(shop.eken, MAY_7, 100)
+    shop.sent(shop.linden, MAY_7, 5)
     with shop.database.write() as tx:
-        take_in(tx, shop.route, {(MAY_7, shop.eken.id): 98}, NOON)
+        take_in(tx, shop.route, {(MAY_7, shop.eken.id): 98, (MAY_7, shop.linden.id): 5}, NOON)
     summary = preview(shop.database, "2024-05", JUNE_3, "eva").summary
     assert summary["provider"] == {
-        "ours": 100,
-        "theirs": 98,
+        "ours": 105,
+        "theirs": 103,
         "differs": [{"customer": "eken", "ours": 100, "theirs": 98}],
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -10,7 +11,7 @@ from sqlalchemy import insert, select
 from ombud.accounts.customers import customer_table, product_table
 from ombud.billing.basis import Address, Seller
 from ombud.billing.money import Money, Unit, UnitPrice
-from ombud.billing.parties import payer_table, put_seller
+from ombud.billing.parties import Payer, payer_table, put_seller
 from ombud.billing.planbook import put_plan
 from ombud.billing.plans import Articles, PlanTexts, PricePlan, Proration, Tier
 from ombud.billing.subscriptions import subscription_table
@@ -22,8 +23,7 @@ _TEXTS = {
     "sv": PlanTexts("E-post", "E-post {period}", "Utöver {included}", "Justering {period}: {emails}"),
     "en": PlanTexts("E-mail", "E-mail {period}", "Over {included}", "Adjustment {period}: {emails}"),
 }
-_PAYER = ("vat_number", "street", "extra", "postal_code", "city", "country", "endpoint", "reference", "order_number", "cost_center",
-          "number", "contact", "email")  # fmt: skip
+_PAYER = Payer(reference="Inköp", street="Gatan 1", postal_code="123 45", city="Ort")
 
 
 def open_shop(database: Database, customers: int, since: date, products: int = 1) -> list[int]:
@@ -50,20 +50,7 @@ def open_shop(database: Database, customers: int, since: date, products: int = 1
             insert(product_table), [{"slug": f"p{n}", "name": f"P{n}", "created_at": BEGAN} for n in range(products)]
         )
         ids = list(tx.execute(select(customer_table.c.id).order_by(customer_table.c.id)).scalars())
-        empty = dict.fromkeys(_PAYER, "")
-        payers = [
-            {
-                **empty,
-                "customer_id": id,
-                "reference": "Inköp",
-                "street": "Gatan 1",
-                "postal_code": "123 45",
-                "city": "Ort",
-                "country": "SE",
-            }
-            for id in ids
-        ]
-        tx.execute(insert(payer_table), payers)
+        tx.execute(insert(payer_table), [{**asdict(_PAYER), "customer_id": id} for id in ids])
         live = {"plan": PLAN, "what": "start", "day": since, "by": "trial", "reason": "", "at": BEGAN}
         tx.execute(insert(subscription_table), [{"customer_id": id, **live} for id in ids])
     return ids

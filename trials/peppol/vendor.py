@@ -18,7 +18,7 @@ from ombud.billing.basis import Address, Basis, Seller
 from ombud.billing.close import lock, preview
 from ombud.billing.credit import credit, left_of
 from ombud.billing.exports import Format, Order, export
-from ombud.billing.ledger import bases_of
+from ombud.billing.ledger import bases_of, credits_of
 from ombud.billing.money import Money, Unit, UnitPrice
 from ombud.billing.parties import Payer, put_payer, put_seller
 from ombud.billing.planbook import put_plan
@@ -75,9 +75,12 @@ def exported(database: Database, directory: Path) -> list[Document]:
     """Every invoice and credit of both months, as the product writes it for Peppol."""
     documents = []
     for period in ("2024-04", "2024-05"):
-        for run in export(database, Order(period, Format.PEPPOL), directory / period, _noon(JUNE, 20), BY):
-            files = [file for file in run.files if file.name.endswith(".xml")]
-            documents += [Document(file.name, file.data, basis) for file, basis in zip(files, run.bases, strict=True)]
+        place = directory / period
+        for run in export(database, Order(period, Format.PEPPOL), place, _noon(JUNE, 20), BY):
+            names = [file.name for file in run.files if file.name.endswith(".xml")]
+            documents += [
+                Document(name, (place / name).read_bytes(), basis) for name, basis in zip(names, run.bases, strict=True)
+            ]
     return documents
 
 
@@ -217,7 +220,7 @@ def _credit_some(database: Database, dice: random.Random) -> None:
     with database.write() as tx:
         for period in ("2024-04", "2024-05"):
             for kept in bases_of(tx, period):
-                left = [one for one in left_of(tx, kept) if one.left > Money.zero("SEK")]
+                left = [one for one in left_of(kept, credits_of(tx, kept.id)) if one.left > Money.zero("SEK")]
                 luck = dice.random()
                 if luck < 0.15:
                     credit(tx, kept.basis.number, now, BY, "Fel kund fakturerad")

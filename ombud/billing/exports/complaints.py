@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 
 from ombud.billing.basis import Basis, Buyer, VatCategory
 from ombud.billing.parties import is_org_number
-
-SWEDISH_RATES = (Decimal(25), Decimal(12), Decimal(6), Decimal(0))  # SE-R-006; 0: a seller who is not liable
+from ombud.billing.plans import VAT_RATES
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ def _peppol(basis: Basis) -> Iterator[Complaint]:
 
 def _rates(basis: Basis) -> Iterator[Complaint]:
     for line in basis.lines:
-        if line.vat_category is VatCategory.STANDARD and line.vat_rate not in SWEDISH_RATES:
+        if line.vat_category is VatCategory.STANDARD and line.vat_rate not in VAT_RATES:  # SE-R-006
             yield Complaint(
                 basis.buyer.slug, "vat_rate", f"{_named(basis.buyer)}: {line.vat_rate:f} % is no Swedish VAT rate; correct the price plan and credit the basis.",
                 f"{_named(basis.buyer)}: {line.vat_rate:f} % är ingen svensk momssats; rätta prisplanen och kreditera fakturan.",

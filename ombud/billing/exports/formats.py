@@ -54,33 +54,36 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A file's content before the run has its number, which is part of some names."""
+    """A file before the run has its number, which is part of some names."""
 
     name: str  # `{run}` stands for the number
     data: bytes
     numbers: tuple[str, ...]  # of the invoices in it
 
-    def file(self, run: int) -> File:
-        return File(self.name.replace("{run}", str(run)), self.data)
+    @property
+    def waits(self) -> bool:
+        """Whether its name is not known before the run has its number."""
+        return "{run}" in self.name
+
+    def named(self, run: int) -> str:
+        return self.name.replace("{run}", str(run))
 
 
 def made(
     order: Order, bases: Sequence[Basis], months: Mapping[str, pdf.Month], progress: Progress = lambda done, of: None
-) -> list[Made]:
-    """All files but the manifest, each read again and found sound. `months`, by invoice number, is what a PDF tells beside the invoice.
+) -> Iterator[Made]:
+    """All files but the manifest, one at a time, each read again and found sound. `months`, by invoice number, is what a PDF tells beside the invoice.
 
     Raises ExportUnsound, and PdfNotInstalled.
     """
-    found = []
     for done, one in enumerate(_made(order, bases, months), start=1):
         concerned = (
             [basis for basis in bases if basis.number in one.numbers] if len(one.numbers) < len(bases) else bases
         )
         if fault := proof.fault(order.format, one.data, concerned):
             raise ExportUnsound(file=one.name, reason=fault)
-        found.append(one)
         progress(done, len(bases) if len(one.numbers) == 1 else 1)
-    return found
+        yield one
 
 
 def _made(order: Order, bases: Sequence[Basis], months: Mapping[str, pdf.Month]) -> Iterator[Made]:
@@ -128,10 +131,8 @@ def _safe(number: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", number)
 
 
-def manifest(order: Order, run: Run, bases: Sequence[Basis], parts: Sequence[Made]) -> File:
-    """What the run holds: each file with its checksum, each invoice with its sums and its file."""
-    files = [one.file(run.number) for one in parts]
-    where = {number: file.name for one, file in zip(parts, files, strict=True) for number in one.numbers}
+def manifest(order: Order, run: Run, bases: Sequence[Basis], files: Sequence[File], where: Mapping[str, str]) -> Made:
+    """What the run holds: each file with its checksum, each invoice with its sums and its file, which `where` has by its number."""
     document: dict[str, Any] = {
         "form": MANIFEST,
         "run": run.number,
@@ -139,7 +140,7 @@ def manifest(order: Order, run: Run, bases: Sequence[Basis], parts: Sequence[Mad
         "format": order.form,
         "made_at": run.at.isoformat().replace("+00:00", "Z"),
         "made_by": run.by,
-        "files": [{"name": file.name, "sha256": file.sha256, "size": len(file.data)} for file in files],
+        "files": [{"name": file.name, "sha256": file.sha256, "size": file.size} for file in files],
         "invoices": [
             {
                 "number": one.number, "kind": one.kind, "customer": one.buyer.slug, "net": str(one.net), "vat": str(one.vat),
@@ -150,7 +151,7 @@ def manifest(order: Order, run: Run, bases: Sequence[Basis], parts: Sequence[Mad
         "sums": [_sums(bases, currency) for currency in sorted({one.currency for one in bases})],
     }  # fmt: skip
     data = (json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode()
-    return File(f"manifest-{order.period}-{order.form}-run{run.number}.json", data)
+    return Made(f"manifest-{order.period}-{order.form}-run{run.number}.json", data, ())
 
 
 def _sums(bases: Sequence[Basis], currency: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from ombud.billing.exports.complaints import Complaint, complaints
 from ombud.billing.exports.formats import Format, Made, Order, Progress, made, manifest
 from ombud.billing.exports.given import completed, lacking
 from ombud.billing.exports.runs import Run, begin_run, end_run, next_round, runs_of
-from ombud.billing.exports.writing import File, put_files
+from ombud.billing.exports.writing import File, Putting, putting
 from ombud.billing.ledger import Kept, bases_of, mark_exported, period_of
 from ombud.billing.parties import Payer, buyer_of, load_payers
 from ombud.db import Database, Transaction
@@ -63,8 +63,8 @@ def export(
 ) -> list[Exported]:
     """Hand the month's invoices over, as files in `directory`: those that no run of this format has had, or else the same runs again.
 
-    Nothing is written, and no run made, before every file has been made and read again. A crash after that leaves a run whose files
-    are not all there; the same call then puts the rest there. Raises PeriodNotLocked, NothingToExport, InvoicesIncomplete, ExportOverlaps,
+    No run is made, and no file has its name, before every file has been made, read again and put aside. A crash after that leaves a run
+    whose files are not all there; the same call then puts the rest there. Raises PeriodNotLocked, NothingToExport, InvoicesIncomplete, ExportOverlaps,
     ExportDiffers, ExportFileTaken, PdfNotInstalled, Misconfigured, or ExportUnsound for a fault of our own.
     """
     with database.read() as tx:
@@ -76,13 +76,45 @@ def export(
 def _exported(
     database: Database, order: Order, plan: _Plan, directory: Path, now: datetime, by: str, progress: Progress
 ) -> Exported:
-    parts = made(order, plan.bases, plan.months, progress)
-    run = plan.run or _begun(database, order, plan, parts, now, by)
-    files = [*(one.file(run.number) for one in parts), manifest(order, run, plan.bases, parts)]
-    if plan.run:
-        _refuse_others(run, files)
-    new = put_files(directory, files)
+    with putting(directory) as place:
+        parts = [_put(place, one) for one in made(order, plan.bases, plan.months, progress)]
+        with database.write() as tx:
+            run = plan.run or begin_run(tx, order.period, order.form, plan.given, now, by, round_=plan.round)
+            files = _named(place, order, run, plan, parts)
+            if plan.run:
+                _refuse_others(run, files)
+            else:  # noted together with its files; and the month has been exported
+                end_run(tx, run, [(file.name, file.sha256, file.size) for file in files])
+                mark_exported(tx, order.period, now)
+        new = place.finish()
     return Exported(run, plan.bases, tuple(files), plan.run is not None, len(new))
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A file that is put aside, or one that waits for the run's number."""
+
+    file: File
+    numbers: tuple[str, ...]
+    waiting: Made | None = None
+
+
+def _put(place: Putting, one: Made) -> _Part:
+    """Put aside at once: there may be thousands, and they are not to be in memory together."""
+    if one.waits:
+        return _Part(File.of(one.name, one.data), one.numbers, one)
+    return _Part(place.put(one.name, one.data), one.numbers)
+
+
+def _named(place: Putting, order: Order, run: Run, plan: _Plan, parts: Sequence[_Part]) -> list[File]:
+    """All files of the run, the manifest last."""
+    files, where = [], {}
+    for one in parts:
+        file = place.put(one.waiting.named(run.number), one.waiting.data) if one.waiting else one.file
+        files.append(file)
+        where.update(dict.fromkeys(one.numbers, file.name))
+    last = manifest(order, run, plan.bases, files, where)
+    return [*files, place.put(last.name, last.data)]
 
 
 # --- which invoices ------------------------------------------------------------------------------------------------
@@ -143,19 +175,6 @@ def _refuse_incomplete(order: Order, bases: Sequence[Basis]) -> None:
     en = [one.en for one in found[:_TOLD]] + ([f"And {more} more."] if more > 0 else [])
     sv = [one.sv for one in found[:_TOLD]] + ([f"Och {more} till."] if more > 0 else [])
     raise InvoicesIncomplete(period=order.period, format=order.format, count=count, en=" ".join(en), sv=" ".join(sv))
-
-
-# --- the run -------------------------------------------------------------------------------------------------------
-
-
-def _begun(database: Database, order: Order, plan: _Plan, parts: Sequence[Made], now: datetime, by: str) -> Run:
-    """The run with its number, noted together with its files; and the month has been exported."""
-    with database.write() as tx:
-        run = begin_run(tx, order.period, order.form, plan.given, now, by, round_=plan.round)
-        files = [*(one.file(run.number) for one in parts), manifest(order, run, plan.bases, parts)]
-        end_run(tx, run, [(file.name, file.sha256, len(file.data)) for file in files])
-        mark_exported(tx, order.period, now)
-    return run
 
 
 def _refuse_others(run: Run, files: Sequence[File]) -> None:

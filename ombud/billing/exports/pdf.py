@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ombud.billing.basis import Address, Basis, BasisLine, Buyer, Seller, VatCategory
-from ombud.billing.exports.written import UNITS, number_text, plain
+from ombud.billing.exports.written import UNITS, plain
 from ombud.billing.money import Money
-from ombud.billing.wording import count_text, money_text, month_text, price_text
+from ombud.billing.wording import amount_text, count_text, money_text, month_text, number_text, price_text
 from ombud.errors import PdfNotInstalled
 from ombud.usage import Counted
 
@@ -260,9 +260,7 @@ def _counts(rows: Sequence[tuple[str, int]], language: str) -> list[dict[str, st
 
 
 def _amount(money: Money, language: str) -> str:
-    """As `money_text`, without the currency: `1 075,00` or `1,075.00`."""
-    text = f"{money.rounded().amount:,f}".replace("-", "−")
-    return text if language == "en" else text.replace(",", " ").replace(".", ",")
+    return amount_text(money, language).replace("-", "−")
 
 
 def _count(number: int, language: str) -> str:

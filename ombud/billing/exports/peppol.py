@@ -9,8 +9,10 @@ from decimal import Decimal
 from xml.etree import ElementTree as Tree
 
 from ombud.billing.basis import Address, Basis, BasisLine, Buyer, Endpoint, Seller, VatCategory
-from ombud.billing.exports.written import digits, number_text, plain, price_for
+from ombud.billing.exports.written import plain, price_for
 from ombud.billing.money import Money
+from ombud.billing.parties import digits_of
+from ombud.billing.wording import number_text
 
 CUSTOMIZATION = "urn:cen.eu:en16931:2017#compliant#urn:fdc:peppol.eu:2017:poacc:billing:3.0"
 PROFILE = "urn:fdc:peppol.eu:2017:poacc:billing:01:1.0"
@@ -113,7 +115,7 @@ class _Document:
                 words.format(basis.original.number if basis.original else ""),
             )
             return
-        giros = (("SE:BANKGIRO", digits(seller.bankgiro)), ("SE:PLUSGIRO", digits(seller.plusgiro)))
+        giros = (("SE:BANKGIRO", digits_of(seller.bankgiro)), ("SE:PLUSGIRO", digits_of(seller.plusgiro)))
         accounts = [(number, branch) for branch, number in giros if number]
         if seller.iban:
             accounts.append((seller.iban.replace(" ", ""), seller.bic))
@@ -177,7 +179,7 @@ class _Document:
 
 
 def swedish_endpoint(org_number: str) -> Endpoint:
-    return Endpoint(SWEDISH, digits(org_number))
+    return Endpoint(SWEDISH, digits_of(org_number))
 
 
 def _endpoint(party: Tree.Element, endpoint: Endpoint) -> None:
@@ -203,7 +205,7 @@ def _legal(party: Tree.Element, name: str, org_number: str, form: str) -> None:
     at = _in(party, "cac:PartyLegalEntity")
     _put(at, "cbc:RegistrationName", name)
     if org_number:
-        _put(at, "cbc:CompanyID", digits(org_number), schemeID=SWEDISH)
+        _put(at, "cbc:CompanyID", digits_of(org_number), schemeID=SWEDISH)
     _put(at, "cbc:CompanyLegalForm", form)
 
 

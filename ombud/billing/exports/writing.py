@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
@@ -15,70 +16,97 @@ from ombud.errors import ExportFileTaken, Misconfigured
 
 @dataclass(frozen=True, slots=True)
 class File:
+    """What is known of a file when its content is no longer in memory."""
+
     name: str
-    data: bytes
+    sha256: str
+    size: int
 
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.data).hexdigest()
+    @classmethod
+    def of(cls, name: str, data: bytes) -> File:
+        return cls(name, hashlib.sha256(data).hexdigest(), len(data))
 
 
-def put_files(directory: Path, files: Sequence[File]) -> list[File]:
-    """Write the files, the last one last, and say which were not there already.
+class Putting:
+    """Files on their way into a directory: each is put aside as soon as it is made, and all are named at the end."""
 
-    Every file is first written whole under a temporary name and synced; then each is given its name, in order. So whoever finds
-    the last one (the manifest) finds all. Raises ExportFileTaken when one of the names is there with another content, and
-    Misconfigured when the directory cannot be written; in both cases, nothing that was there has been touched.
-    """
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._is_new = not directory.exists()
+        self._aside: dict[str, Path] = {}
+
+    def put(self, name: str, data: bytes) -> File:
+        """Write a file whole under a temporary name, and sync it. Raises ExportFileTaken when its name is there with another content."""
+        with _named(self._directory):
+            self._directory.mkdir(parents=True, exist_ok=True)
+            self._sweep(name)
+            if not _is_there(self._directory / name, data):
+                self._write(name, data)
+        return File.of(name, data)
+
+    def finish(self) -> list[str]:
+        """Give each its name, in the order in which they were put: whoever finds the last one (the manifest) finds all. The names of
+        those that were not there already."""
+        with _named(self._directory):
+            for name, aside in self._aside.items():
+                aside.replace(self._directory / name)
+            _sync(self._directory)
+        self._is_new = False
+        return list(self._aside)
+
+    def forget(self) -> None:
+        """Take away what has not been named, and the directory where it was not there before."""
+        for aside in self._aside.values():
+            aside.unlink(missing_ok=True)
+        if self._is_new:
+            with suppress(OSError):
+                self._directory.rmdir()
+
+    def _write(self, name: str, data: bytes) -> None:
+        # A program that watches the directory leaves alone what begins with a dot.
+        aside = self._directory / f".{name}.{threading.get_ident()}.{os.getpid()}.part"
+        self._aside[name] = aside
+        with aside.open("wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+
+    def _sweep(self, name: str) -> None:
+        """Take away what a process that was killed has left of the file."""
+        for aside in self._directory.glob(f".{escape(name)}.*.part"):
+            pid = aside.name.split(".")[-2]
+            if pid.isdecimal() and not _runs(int(pid)):
+                aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def putting(directory: Path) -> Iterator[Putting]:
+    """Files on their way: what is not finished leaves nothing behind, and nothing that was there has been touched. Raises Misconfigured
+    when the directory cannot be written."""
+    files = Putting(directory)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        new = [file for file in files if not _is_there(directory / file.name, file)]
-        _sweep(directory, new)
-        waiting = _written_aside(directory, new)
-        try:
-            for name, aside in waiting.items():
-                aside.replace(directory / name)
-            _sync(directory)
-        finally:
-            _forget(waiting.values())
+        yield files
+    finally:
+        files.forget()
+
+
+@contextmanager
+def _named(directory: Path) -> Iterator[None]:
+    """Errors of the disk name the directory."""
+    try:
+        yield
     except OSError as error:
         raise Misconfigured(reason=f"{directory}: {error.strerror}") from error
-    return new
 
 
-def _is_there(path: Path, file: File) -> bool:
+def _is_there(path: Path, data: bytes) -> bool:
     try:
         found = path.read_bytes()
     except FileNotFoundError:
         return False
-    if found != file.data:
+    if found != data:
         raise ExportFileTaken(file=path)
     return True
-
-
-def _written_aside(directory: Path, files: Sequence[File]) -> Mapping[str, Path]:
-    """Each file whole and synced under a name that begins with a dot: a program that watches the directory leaves those alone."""
-    waiting: dict[str, Path] = {}
-    try:
-        for file in files:
-            waiting[file.name] = aside = directory / f".{file.name}.{os.getpid()}.part"
-            with aside.open("wb") as out:
-                out.write(file.data)
-                out.flush()
-                os.fsync(out.fileno())
-    except BaseException:
-        _forget(waiting.values())
-        raise
-    return waiting
-
-
-def _sweep(directory: Path, files: Sequence[File]) -> None:
-    """Take away what a process that was killed has left of these files."""
-    for file in files:
-        for aside in directory.glob(f".{escape(file.name)}.*.part"):
-            pid = aside.name.split(".")[-2]
-            if pid.isdecimal() and not _runs(int(pid)):
-                aside.unlink(missing_ok=True)
 
 
 def _runs(pid: int) -> bool:
@@ -89,12 +117,6 @@ def _runs(pid: int) -> bool:
     except PermissionError:
         pass  # another user's
     return True
-
-
-def _forget(paths: Iterable[Path]) -> None:
-    for path in paths:
-        with suppress(FileNotFoundError):
-            path.unlink()
 
 
 def _sync(directory: Path) -> None:

@@ -39,14 +39,3 @@ def price_for(price: UnitPrice) -> PriceFor:
 def plain(text: str) -> str:
     """One line for a file: every kind of space is an ordinary one (hard spaces stay on screens), nothing that cannot be seen."""
     return " ".join("".join(one for one in text if one.isprintable() or one.isspace()).split())
-
-
-def digits(text: str) -> str:
-    """556677-8899 as machines want it: 5566778899."""
-    return "".join(one for one in text if one.isdigit())
-
-
-def number_text(value: Decimal) -> str:
-    """A number with a decimal point, no grouping, no exponent, and no zeros that say nothing."""
-    text = format(value, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -285,7 +285,7 @@ def test_a_run_that_would_come_out_differently_is_refused(month: Callable[..., D
     assert not (out / "b").exists()
 
 
-def test_a_file_of_someone_elses_is_not_overwritten_and_the_run_can_be_had_elsewhere(
+def test_a_file_of_someone_elses_is_not_overwritten_and_no_run_is_made(
     month: Callable[..., Database], out: Path
 ) -> None:
     database = month()
@@ -293,8 +293,10 @@ def test_a_file_of_someone_elses_is_not_overwritten_and_the_run_can_be_had_elsew
     with pytest.raises(ExportFileTaken):
         handed(database, Format.PEPPOL, out)
     assert names(out) == ["2024-1001-almen.xml"]
+    with database.read() as tx:
+        assert (runs_of(tx, "2024-04"), period_of(tx, "2024-04").state) == ([], State.LOCKED)
     (run,) = handed(database, Format.PEPPOL, out / "elsewhere")
-    assert (run.again, run.written) == (True, 3)
+    assert (run.run.number, run.again, run.written) == (1, False, 3)
 
 
 def test_two_who_export_at_once_do_not_both_hand_an_invoice_over(month: Callable[..., Database], out: Path) -> None:

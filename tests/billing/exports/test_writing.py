@@ -6,14 +6,23 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from ombud.billing.exports.writing import File, put_files
+from ombud.billing.exports.writing import putting
 from ombud.errors import ExportFileTaken, Misconfigured
 
-ONE, TWO, LIST = File("1.xml", b"one"), File("2.xml", b"two"), File("manifest.json", b"both")
+File = tuple[str, bytes]
+ONE, TWO, LIST = ("1.xml", b"one"), ("2.xml", b"two"), ("manifest.json", b"both")
+
+
+def put_files(directory: Path, files: Sequence[File]) -> list[str]:
+    with putting(directory) as place:
+        for name, data in files:
+            place.put(name, data)
+        return place.finish()
 
 
 def names(directory: Path) -> list[str]:
@@ -21,7 +30,7 @@ def names(directory: Path) -> list[str]:
 
 
 def test_the_files_are_there_and_nothing_else(tmp_path: Path) -> None:
-    assert put_files(tmp_path / "a" / "b", [ONE, TWO, LIST]) == [ONE, TWO, LIST]
+    assert put_files(tmp_path / "a" / "b", [ONE, TWO, LIST]) == ["1.xml", "2.xml", "manifest.json"]
     assert names(tmp_path / "a" / "b") == ["1.xml", "2.xml", "manifest.json"]
     assert (tmp_path / "a" / "b" / "1.xml").read_bytes() == b"one"
 
@@ -35,7 +44,7 @@ def test_the_same_again_writes_nothing(tmp_path: Path) -> None:
 
 def test_what_a_crash_left_out_is_put_there_by_the_next_run(tmp_path: Path) -> None:
     put_files(tmp_path, [ONE])
-    assert put_files(tmp_path, [ONE, TWO, LIST]) == [TWO, LIST]
+    assert put_files(tmp_path, [ONE, TWO, LIST]) == ["2.xml", "manifest.json"]
 
 
 def test_a_file_with_another_content_is_left_alone_and_so_is_everything_else(tmp_path: Path) -> None:
@@ -78,8 +87,13 @@ def test_a_name_is_given_only_to_a_file_that_is_whole_and_the_manifest_gets_its_
 KILLED = """
 import os, sys
 from pathlib import Path
-from ombud.billing.exports.writing import File, put_files
-FILES = [File(f"{n}.xml", str(n).encode() * 100_000) for n in range(3)] + [File("manifest.json", b"all")]
+from ombud.billing.exports.writing import putting
+FILES = [(f"{n}.xml", str(n).encode() * 100_000) for n in range(3)] + [("manifest.json", b"all")]
+def put_files(directory, files):
+    with putting(directory) as place:
+        for file in files:
+            place.put(*file)
+        place.finish()
 left = 0
 def counted(real):
     def call(*arguments):
@@ -100,7 +114,7 @@ for point in range(100):
     if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0:
         break
     shown = {one.name: one.read_bytes() for one in directory.iterdir() if not one.name.startswith(".")}
-    whole = {file.name: file.data for file in FILES}
+    whole = dict(FILES)
     assert all(whole[name] == data for name, data in shown.items()), (point, sorted(shown))
     assert "manifest.json" not in shown or len(shown) == 4, (point, sorted(shown))
     left = 1000
