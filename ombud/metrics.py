@@ -19,12 +19,13 @@ from ombud import __version__, queue
 from ombud.db import Database, GroupCommit
 from ombud.db.snapshot import Snapshot
 from ombud.delivery import Delivery, Following
+from ombud.notices.outbox import Backlog, backlog
 from ombud.queue import State
 from ombud.routing import Facts
 from ombud.smtp import SubmissionDoor
 from ombud.submission import Submissions
 
-#: The depth of the queue is counted in the database at most so often, in seconds.
+#: What waits in the database is counted at most so often, in seconds.
 COUNT_EVERY = 5.0
 #: A scrape that wants a new count waits so long for it, in seconds, and then makes do with the last one.
 PATIENCE = 0.01
@@ -80,17 +81,25 @@ def text(service: Measured) -> bytes:
     return generate_latest(registry)
 
 
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """What waited when it was counted."""
+
+    recipients: Mapping[State, int]
+    outbox: Backlog
+
+
 class _Depth:
-    """How many recipients the queue holds, by state. A thread asks the database; whoever asks this never waits long."""
+    """How much waits in the queue and in the outbox. A thread asks the database; whoever asks this never waits long."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._counts: Mapping[State, int] | None = None
+        self._counts: _Counts | None = None
         self._counted_at = float("-inf")
         self._counting: threading.Thread | None = None
         self._lock = threading.Lock()
 
-    def now(self) -> Mapping[State, int] | None:
+    def now(self) -> _Counts | None:
         """The latest count there is; None when the database has not answered."""
         with self._lock:
             if self._counting is None and time.monotonic() - self._counted_at >= COUNT_EVERY:
@@ -102,12 +111,13 @@ class _Depth:
         return self._counts
 
     def _count(self) -> None:
-        counts: Counter[State] | None = None
+        counts: _Counts | None = None
         try:
             with self._database.read() as tx:
-                counts = Counter()
+                recipients = Counter[State]()
                 for line in queue.count(tx):
-                    counts[line.state] += line.recipients
+                    recipients[line.state] += line.recipients
+                counts = _Counts(recipients, backlog(tx))
         except SQLAlchemyError:
             counts = None  # an old count would look as if all were well
         with self._lock:
@@ -153,7 +163,17 @@ def _outcomes(sources: _Sources) -> Samples:
 
 def _queued(sources: _Sources) -> Samples:
     counts = sources.depth.now()
-    return [((state,), counts.get(state, 0)) for state in State if not state.final] if counts is not None else ()
+    return [((state,), counts.recipients.get(state, 0)) for state in State if not state.final] if counts else ()
+
+
+def _outbox(sources: _Sources) -> Samples:
+    counts = sources.depth.now()
+    return [(("waiting",), counts.outbox.waiting), (("given_up",), counts.outbox.given_up)] if counts else ()
+
+
+def _outbox_oldest(sources: _Sources) -> Samples:
+    counts = sources.depth.now()
+    return [((), counts.outbox.oldest.total_seconds())] if counts else ()
 
 
 def _held(sources: _Sources) -> Samples:
@@ -194,6 +214,8 @@ METRICS = (
     # kept
     Metric("ombud_queue_recipients", f"Recipients in the queue by state, counted at most every {COUNT_EVERY:.0f} s. All processes of one database tell the same.", _queued, ("state",), gauge=True),
     Metric("ombud_held_recipients", "Recipients held now, by reason. All processes of one database tell the same.", _held, ("reason",), gauge=True),
+    Metric("ombud_notices", "Letters and webhooks that wait to be told, and those that were given up. All processes of one database tell the same.", _outbox, ("state",), gauge=True),
+    Metric("ombud_notices_oldest_seconds", "How long the oldest of those that wait has waited. All processes of one database tell the same.", _outbox_oldest, gauge=True),
     Metric("ombud_commits", "Transactions committed by group commit.", _one(lambda s: s.group.commits)),
     Metric("ombud_committed_pieces", "Pieces of work in these; by commits it is how well they group.", _one(lambda s: s.group.pieces)),
     # out

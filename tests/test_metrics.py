@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from ombud.domains import prove_domain
 from ombud.errors import BadMessage
 from ombud.installation import opened
 from ombud.mail.address import parse_address
+from ombud.notices.outbox import GIVE_UP_AFTER, notice_table, put_notice
 from ombud.queue import State
 from ombud.routing import assign, load_facts, pause_route, put_route
 from ombud.service import Service
@@ -49,6 +50,11 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
             assert relay
             assign(tx, eken.id, None, relay.id, NOON)
             prove_domain(tx, "eken.example", eken, "operator", "", NOON)
+            for n in range(2):  # for a webhook that is not there
+                put_notice(tx, "webhook", "centre", {"n": n}, NOON)
+            due, put_at = notice_table.c.due_at, tx.now - timedelta(hours=1)
+            later = {due: tx.now + timedelta(hours=1), notice_table.c.gives_up_at: put_at + GIVE_UP_AFTER}
+            tx.execute(notice_table.update().values(later))
             keys = [create_credential(tx, hyra, eken, mode, NOON).api_key for mode in (Mode.LIVE, Mode.TEST)]
         running = Service(installation)
         await running.start()
@@ -91,6 +97,9 @@ async def test_what_the_service_has_done_can_be_read(service: Service) -> None:
     assert found["ombud_attempts_total{result=unknown}"] == 0
     assert found["ombud_smtp_messages_total{answer=accepted}"] == 0
     assert found[WAITING] == 1
+    assert found["ombud_notices{state=waiting}"] == 2
+    assert found["ombud_notices{state=given_up}"] == 0
+    assert 3600 <= found["ombud_notices_oldest_seconds"] < 3700
     assert found["ombud_route_paused{route=relay}"] == 1
     assert found["ombud_route_paused{route=test}"] == 0
     assert found["ombud_route_breaker_open{route=test}"] == 0

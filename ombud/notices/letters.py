@@ -117,11 +117,9 @@ class Writer:
 
     def values(self, letter: Letter, addresses: Mapping[str, str]) -> dict[str, str]:
         vendor = self.vendor
-        greeted = letter.name.split()[0] if letter.name.split() else ""
+        hello = "Hej" if letter.language == "sv" else "Hello"
         common = {
-            "name": letter.name,
-            "first_name": greeted,
-            "greeting": f"{'Hej' if letter.language == 'sv' else 'Hello'}{' ' if greeted else ''}{greeted}",
+            "greeting": " ".join([hello, *letter.name.split()[:1]]),  # by the first name
             "vendor": vendor.name if vendor else "",
             "signature": (vendor.signature or vendor.name) if vendor else "",
             "phone": vendor.phone if vendor else "",

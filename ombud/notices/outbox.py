@@ -63,6 +63,8 @@ Index(
     postgresql_where=_due,
 )
 Index("ix_notice_about", notice_table.c.about)
+_given_up = notice_table.c.state == "given_up"
+Index("ix_notice_given_up", notice_table.c.id, sqlite_where=_given_up, postgresql_where=_given_up)
 
 notice_try_table = Table(
     "notice_try",
@@ -294,10 +296,23 @@ def drop(tx: Transaction, refs: Sequence[str], now: datetime) -> int:
     return tx.execute(update(notice_table).where(may).values(state=State.DROPPED, due_at=None, settled_at=now)).rowcount
 
 
-def count_notices(tx: Transaction) -> dict[State, int]:
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How much is left to tell."""
+
+    waiting: int
+    given_up: int  # a person must look
+    oldest: timedelta  # how long the oldest that waits has done so, since it was put or a person had it tried again
+
+
+def backlog(tx: Transaction) -> Backlog:
+    """By two small indexes, however much has been told."""
     n = notice_table.c
-    rows: Sequence[Any] = tx.execute(select(n.state, sql.count()).group_by(n.state)).all()
-    return {State(row[0]): row[1] for row in rows}
+    waiting: Any = tx.execute(select(sql.count(), sql.min(n.gives_up_at, type_=Moment)).where(_due)).one()
+    given_up: int = tx.execute(select(sql.count()).where(_given_up)).scalar_one()
+    number, first_end = waiting
+    oldest = tx.now - (first_end - GIVE_UP_AFTER) if number else timedelta(0)
+    return Backlog(number, given_up, max(oldest, timedelta(0)))
 
 
 def _notice(row: Row[Any]) -> Notice:

@@ -113,7 +113,12 @@ class Poster:
         if self._private:
             return
         # aiohttp asks no resolver about an IP address, however it is written: such are looked at here.
-        if parts.scheme != "https" or (parts.port or 443) not in _PORTS or (_is_number(host) and not may_connect(host)):
+        if (
+            not host
+            or parts.scheme != "https"
+            or (parts.port or 443) not in _PORTS
+            or (_is_number(host) and not may_connect(host))
+        ):
             raise Forbidden
 
     async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
@@ -193,4 +198,5 @@ def _why(error: Exception) -> str:
         if isinstance(cause, Forbidden):
             return "the address is not one that may be posted to: it must be https, and lie on the open Internet"
         cause = cause.__cause__ or cause.__context__ or getattr(cause, "os_error", None)
-    return f"{type(error).__name__}: {error}"[:300]
+    said: Exception = getattr(error, "os_error", error)  # aiohttp keeps what the system, or our resolver, said in there
+    return f"{type(said).__name__}: {said}"[:300]

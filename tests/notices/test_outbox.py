@@ -16,12 +16,13 @@ from ombud.notices.outbox import (
     GIVE_UP_AFTER,
     LONGEST_WAIT,
     WAITS,
+    Backlog,
     Kind,
     Notice,
     State,
     Told,
+    backlog,
     claim,
-    count_notices,
     drop,
     due_targets,
     find_notices,
@@ -59,7 +60,7 @@ def test_a_notice_is_told_once_and_then_rests(database: Database) -> None:
         assert _claim(tx) == [] and due_targets(tx) == {}
         assert get_notice(tx, ref).settled_at == NOON
         assert [one.words for one in tries_of(tx, notice.id)] == ["thanks"]
-        assert count_notices(tx) == {State.TOLD: 1}
+        assert backlog(tx) == Backlog(0, 0, timedelta(0))
 
 
 def test_what_is_claimed_is_nobody_elses_until_the_claim_runs_out(database: Database) -> None:
@@ -80,6 +81,7 @@ def test_what_could_not_be_told_waits_longer_each_time(database: Database) -> No
     with database.write() as tx:
         ref = _put(tx)
         (notice,) = _claim(tx)
+        _put(tx)  # this one has not been tried
         assert settle(tx, notice, Told(False, 503, "down"), NOON) is State.WAITING
         due = get_notice(tx, ref).due_at
         assert due and WAITS[0] * 0.7 < due - tx.now < WAITS[0] * 1.3
@@ -111,6 +113,22 @@ def test_after_days_in_vain_it_becomes_a_list_for_a_person(database: Database) -
         assert gives_up - tx.now > GIVE_UP_AFTER - timedelta(minutes=1)
         assert settle(tx, again, Told(True), NOON) is State.TOLD
         assert retry(tx, [ref]) == drop(tx, [ref], NOON) == 0  # what is told is told
+
+
+def test_what_is_left_to_tell_is_counted_with_how_long_the_oldest_has_waited(database: Database) -> None:
+    n = notice_table.c
+    with database.write() as tx:
+        refs = [_put(tx) for _ in range(4)]
+        for ref, hours in zip(refs, (3, 2, 9, 5), strict=True):  # as if put so long ago
+            put_at = tx.now - timedelta(hours=hours)
+            tx.execute(update(notice_table).where(n.ref == ref).values(gives_up_at=put_at + GIVE_UP_AFTER))
+        (_, _, third, _) = _claim(tx)
+        tx.execute(update(notice_table).where(n.ref == third.ref).values(gives_up_at=tx.now - GIVE_UP_AFTER))
+        assert settle(tx, third, Told(False), NOON) is State.GIVEN_UP
+        drop(tx, refs[3:], NOON)
+        left = backlog(tx)
+        assert (left.waiting, left.given_up) == (2, 1)
+        assert timedelta(hours=3) <= left.oldest < timedelta(hours=3, minutes=1)
 
 
 def test_what_a_person_drops_is_told_no_more_even_by_one_who_is_telling_it(database: Database) -> None:

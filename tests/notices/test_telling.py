@@ -56,6 +56,7 @@ async def test_a_webhook_is_signed_so_that_its_receiver_can_tell(desk: Desk) -> 
         assert not verified(SECRET, post.headers, post.body + b" ", now)
         assert not verified(new_webhook_secret(), post.headers, post.body, now)
         assert not verified(SECRET, post.headers, post.body, now + timedelta(minutes=6))  # a replay
+        assert not verified(SECRET, post.headers, post.body, now - timedelta(minutes=6))  # made to be kept for later
         assert not verified(SECRET, {**post.headers, "webhook-id": "another"}, post.body, now)
         assert _state(desk.database, ref)[0] is State.TOLD
 
