@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ombud.cli.billing_export import export, exports
-from ombud.cli.closing import credit, lock, months, preview, reconcile, show
+from ombud.cli.closing import credit, lock, month, months, preview, reconcile, show
 from ombud.cli.paying import cap, payer, start, stop
 from ombud.cli.session import Group, Session
 from ombud.clock import day_of, month_of
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from ombud.billing.statement import Statement
 
 F = TypeVar("F", bound=Callable[..., Any])
-_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
 
 
 @click.group("billing", cls=Group)
@@ -32,15 +30,9 @@ for _verb in (start, stop, cap, payer, months, preview, lock, show, credit, reco
     command.add_command(_verb)
 
 
-def _period(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    if value is not None and not _MONTH.fullmatch(value):
-        raise click.BadParameter("write it as 2024-04")
-    return value
-
-
 def _period_option(function: F) -> F:
     return click.option(
-        "--period", callback=_period, metavar="MONTH", help="Such as 2024-04; the default is this month."
+        "--period", callback=month, metavar="MONTH", help="Such as 2024-04; the default is this month."
     )(function)
 
 
@@ -150,17 +142,21 @@ def _text(value: object) -> str | None:
 @click.option(
     "--plan", metavar="SLUG", help="Under which price plan; the default is the one that the customer pays by."
 )
+@click.option("--campaign", metavar="SLUG", help="Compare what the alternatives of this campaign would have cost.")
 @click.option(
     "--months", "number", default=12, show_default=True, type=click.IntRange(1, 60), help="So many whole months back."
 )
 @click.pass_obj
-def whatif(session: Session, customer: str, plan: str | None, number: int) -> None:
-    """Price a customer's last months under a plan, at today's prices."""
+def whatif(session: Session, customer: str, plan: str | None, campaign: str | None, number: int) -> None:
+    """Price a customer's last months under a plan, at today's prices; or under each alternative of a campaign."""
     from ombud.accounts import load_directory
     from ombud.billing.subscriptions import running_of
     from ombud.billing.whatif import estimate
     from ombud.errors import BadField
 
+    if campaign:
+        _compared(session, customer, campaign, number)
+        return
     with session.opened() as installation, installation.database.read() as tx:
         who = load_directory(tx).customer(customer)
         running = running_of(tx, who.id)
@@ -177,6 +173,25 @@ def whatif(session: Session, customer: str, plan: str | None, number: int) -> No
     else:
         session.show_rows(rows, "period", "emails", "net", "vat", "total")
         session.show_one(totals)
+
+
+def _compared(session: Session, customer: str, slug: str, number: int) -> None:
+    from ombud.accounts import load_directory
+    from ombud.billing.whatif import compare
+    from ombud.choices import load_choices
+
+    with session.opened() as installation, installation.database.read() as tx:
+        who, campaign = load_directory(tx).customer(customer), load_choices(tx).campaign(slug)
+        plans = {one.slug: campaign.plan_of(one) for one in campaign.alternatives}
+        found = compare(tx, who.id, plans, installation.clock.now(), months=number)
+    rows = [
+        {
+            "alternative": name, "plan": plans[name] or None, "months": len(one.emails), "emails_a_month": one.emails_a_month,
+            "net": str(one.net), "total": str(one.total),
+        }
+        for name, one in found.items()
+    ]  # fmt: skip
+    session.show_rows(rows, "alternative", "plan", "months", "emails_a_month", "net", "total")
 
 
 # --- what customers use --------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ombud.cli.closing import period_option
 from ombud.cli.operator import by_option
 from ombud.cli.session import NOT_OK, Command, Session, dry_run_option
 
@@ -22,7 +23,7 @@ FORMATS = ("csv", "excel-sv", "json", "peppol", "sie", "fortnox", "pdf")
 
 
 @click.command("export", cls=Command)
-@click.option("--period", required=True, help="The month, such as 2024-04. It must be locked.")
+@period_option
 @click.option("--format", "form", required=True, type=click.Choice(FORMATS), help="What is made of it.")
 @click.option(
     "--out", required=True, type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
@@ -68,7 +69,9 @@ def _bar(session: Session) -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     columns = (TextColumn(session.say("files", "filer")), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=session.as_json) as bar:
+    console = Console(stderr=True)
+    quiet = session.as_json or not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
         task = bar.add_task("files", total=None)
         yield lambda done, of: bar.update(task, completed=done, total=of)
 
@@ -100,7 +103,7 @@ def _as_json(one: Exported) -> dict[str, Any]:
         "made_at": one.run.at,
         "made_by": one.run.by,
         "invoices": [_invoice(basis) for basis in one.bases],
-        "files": [{"name": file.name, "sha256": file.sha256, "size": len(file.data)} for file in one.files],
+        "files": [{"name": file.name, "sha256": file.sha256, "size": file.size} for file in one.files],
         "written": one.written,
     }
 
@@ -143,14 +146,12 @@ def _show_ready(session: Session, order: Order, found: Ready) -> None:
 
 
 @click.command("exports", cls=Command)
-@click.option("--period", required=True, help="The month, such as 2024-04.")
+@period_option
 @click.pass_obj
 def exports(session: Session, period: str) -> None:
     """List a month's runs: when what was handed over, in which format, by whom."""
-    from ombud.billing.close import check_period
     from ombud.billing.exports import runs_of
 
-    check_period(period)
     with session.opened() as installation, installation.database.read() as tx:
         runs = runs_of(tx, period)
     rows = [

@@ -19,6 +19,21 @@ if TYPE_CHECKING:
     from ombud.installation import Installation
 
 _SAMPLES = 3
+#: Why a customer gets no letter, or is to be telephoned: English, Swedish.
+_WHY = {
+    "not_started": ("the campaign has not begun", "kampanjen har inte börjat"),
+    "done": ("done", "klar"),
+    "exempt": ("exempt", "undantag"),
+    "ball_with_us": ("it is our move", "vi har bollen"),
+    "waiting_for_dns": ("waiting for DNS", "väntar på DNS"),
+    "no_contact": ("nobody to write to", "ingen att skriva till"),
+    "dead_contact": ("letters come back", "breven studsar"),
+    "snoozed": ("paused", "pausad"),
+    "told": ("has had this letter", "har fått brevet"),
+    "no_records": ("no records are known", "posterna är inte kända"),
+    "nothing_due": ("nothing is due", "inget är på tur"),
+    "never_opened": ("never opened one", "aldrig öppnat"),
+}
 _A_TIME = 200  # letters in one transaction: the service's own mail does not wait for all of them
 
 
@@ -53,7 +68,7 @@ def preview(session: Session, campaign: str | None, excluded: bool, samples: boo
         return
     click.echo(_headline(session, plan, now))
     session.show_rows(
-        [_about(picture, one) for one in plan.planned],
+        [_in_words(session, _about(picture, one)) for one in plan.planned],
         "customer",
         "to",
         "letter",
@@ -65,9 +80,11 @@ def preview(session: Session, campaign: str | None, excluded: bool, samples: boo
     if plan.excluded:
         click.echo()
         if excluded:
-            session.show_rows(_excluded(picture, plan), "customer", "person", "why", "detail")
+            rows = [{**row, "why": _why(session, row["why"])} for row in _excluded(picture, plan)]
+            session.show_rows(rows, "customer", "person", "why", "detail")
         else:
-            session.show_rows([{"why": why, "count": number} for why, number in _reasons(plan).items()], "why", "count")
+            counts = [{"why": _why(session, why), "count": number} for why, number in _reasons(plan).items()]
+            session.show_rows(counts, "why", "count")
     for one, text in written:
         click.echo(f"\n{'─' * 76}\n{session.say('To', 'Till')}: {one.letter.name} <{one.letter.address}>")
         click.echo(f"{session.say('Subject', 'Ämne')}: {text.subject}\n\n{text.text.rstrip()}")
@@ -81,9 +98,9 @@ def preview(session: Session, campaign: str | None, excluded: bool, samples: boo
 @click.pass_context
 def send(ctx: click.Context, campaign: str | None, any_time: bool, by: str, yes: bool) -> None:
     """Send the letters that are due now; a running service mails them. Those that were sent before are never sent again."""
+    from ombud.accounts.vendor import load_vendor
     from ombud.campaigns.cadence import is_letter_time, next_letter_time
-    from ombud.campaigns.mailing import letter_writer
-    from ombud.notices.letters import put_letters
+    from ombud.errors import NoVendor
 
     session: Session = ctx.obj
     with session.opened() as installation:
@@ -93,19 +110,22 @@ def send(ctx: click.Context, campaign: str | None, any_time: bool, by: str, yes:
             raise click.UsageError(f"Letters go out on working days from 8 to 15; next {opens:%Y-%m-%d}. --any-time sends them now.")  # fmt: skip
         with installation.database.read() as tx:
             _, plan = _planned(tx, campaign, now)
+            if load_vendor(tx) is None:
+                raise NoVendor()
         if plan.planned:
             number = len(plan.planned)
             session.confirm(yes, f"{_headline(session, plan, now)} Send to {number}?", f"{_headline(session, plan, now)} Skicka till {number}?")  # fmt: skip
-        sent = _send(installation, plan.planned, now, by, letter_writer, put_letters)
+        sent = _send(installation, plan.planned, now, by)
     session.show_done(
         {"letters": sent, "excluded": _reasons(plan)}, f"{sent} letters are on their way.", f"{sent} brev är på väg."
     )
 
 
-def _send(
-    installation: Installation, planned: Sequence[Planned], now: datetime, by: str, letter_writer: Any, put_letters: Any
-) -> int:
+def _send(installation: Installation, planned: Sequence[Planned], now: datetime, by: str) -> int:
     from rich.progress import track
+
+    from ombud.campaigns.mailing import letter_writer
+    from ombud.notices.letters import put_letters
 
     sent = 0
     starts = range(0, len(planned), _A_TIME)
@@ -124,18 +144,12 @@ def phone_list_(ctx: click.Context, campaign: str | None) -> None:
 
     Most mail first. Ends with 3 when there is someone to call.
     """
-    from ombud.campaigns.correspondence import load_orders
-    from ombud.campaigns.letters import phone_list
-    from ombud.campaigns.mailing import load_known
+    from ombud.campaigns.correspondence import calls_of
 
     session: Session = ctx.obj
     with session.opened() as installation, installation.database.read() as tx:
         now = installation.clock.now()
-        picture = picture_of(tx, campaign, now)
-        known = load_known(
-            tx, picture.campaign, picture.directory, picture.routing.choices, now, orders=load_orders(tx, picture)
-        )
-        calls = phone_list(now, picture.campaign, picture.standings.values(), known)
+        calls = calls_of(tx, picture_of(tx, campaign, now), now)
     rows = [
         {
             "customer": one.customer.slug, "name": one.person.name if one.person else one.customer.contact_name or None,
@@ -144,6 +158,8 @@ def phone_list_(ctx: click.Context, campaign: str | None) -> None:
         }
         for one in calls
     ]  # fmt: skip
+    if not session.as_json:
+        rows = [{**row, "why": _why(session, str(row["why"]))} for row in rows]
     session.show_rows(rows, "customer", "name", "phone", "email", "why", "emails", spare=("email",))
     ctx.exit(NOT_OK if rows else 0)
 
@@ -226,6 +242,19 @@ def _about(picture: Picture, one: Planned) -> dict[str, Any]:
         "letter": one.letter.text, "step": one.step.name, "stage": one.letter.stage, "ball": one.letter.ball,
         "language": one.letter.language, "key": one.letter.key,
     }  # fmt: skip
+
+
+def _why(session: Session, code: str) -> str:
+    """Why there is no letter, or why there is to be a call, for people."""
+    return session.say(*_WHY[code])
+
+
+def _in_words(session: Session, row: dict[str, Any]) -> dict[str, Any]:
+    """The same row for people."""
+    from ombud.campaigns.nextsteps import BALLS, STAGES
+
+    word = 0 if session.language == "sv" else 1
+    return {**row, "stage": STAGES[row["stage"]][word], "ball": BALLS[row["ball"]][word]}
 
 
 def _excluded(picture: Picture, plan: Plan) -> list[dict[str, Any]]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ombud.cli.operator import by_option
 from ombud.cli.session import NOT_OK, Command, Session, yes_option
 
 if TYPE_CHECKING:
@@ -24,24 +24,16 @@ _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
 _SHOWN = 20
 
 
-def _period(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    if not _MONTH.fullmatch(value):
+def month(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Reads an option that is a month."""
+    if value is not None and not _MONTH.fullmatch(value):
         raise click.BadParameter("write it as 2024-04")
     return value
 
 
-def _period_option(function: F) -> F:
+def period_option(function: F) -> F:
     return click.option(
-        "--period", required=True, callback=_period, metavar="MONTH", help="Which month, such as 2024-04."
-    )(function)
-
-
-def by_option(function: F) -> F:
-    return click.option(
-        "--by",
-        envvar="OMBUD_OPERATOR",
-        default=getuser,
-        help="Who you are; the default is OMBUD_OPERATOR, or who is logged in.",
+        "--period", required=True, callback=month, metavar="MONTH", help="Which month, such as 2024-04."
     )(function)
 
 
@@ -70,7 +62,7 @@ def months(session: Session) -> None:
 
 
 @click.command(cls=Command)
-@_period_option
+@period_option
 @click.option("--customer", help="Show this customer's invoice with its lines.")
 @by_option
 @click.pass_obj
@@ -107,12 +99,12 @@ def _show_preview(
         session.show_rows(faults, "weight", "customer", "detail")
     if summary["changes"]:
         session.show_rows(summary["changes"], "customer", "before", "now", "difference")
-    totals = {f"{name} ({one['currency']})": one[name] for one in summary["totals"] for name in ("net", "vat", "total")}
+    session.show_rows(summary["totals"], "currency", "net", "vat", "total")
     provider = summary["provider"]
     session.show_one({
-        "period": summary["period"], "invoices": summary["invoices"], "emails": summary["emails"], **totals, "new": summary["new"][:_SHOWN],
-        "gone": summary["gone"][:_SHOWN], "zero": summary["zero"][:_SHOWN],
-        "provider": f"{provider['theirs']} / {provider['ours']}" if provider else None, "hash": hashed,
+        "period": summary["period"], "ended": summary["ended"], "invoices": summary["invoices"], "emails": summary["emails"],
+        "theirs": provider["theirs"] if provider else None, "ours": provider["ours"] if provider else None,
+        "new": summary["new"][:_SHOWN], "gone": summary["gone"][:_SHOWN], "zero": summary["zero"][:_SHOWN], "hash": hashed,
     })  # fmt: skip
 
 
@@ -121,7 +113,7 @@ def _weight(session: Session, red: bool) -> str:
 
 
 @click.command(cls=Command)
-@_period_option
+@period_option
 @click.option(
     "--hash", "expected", default="", help="The preview that you have looked at; the default is the last one."
 )
@@ -161,10 +153,11 @@ def show(session: Session, number: str) -> None:
 
     with session.opened() as installation, installation.database.read() as tx:
         kept = basis_of(tx, number)
-        credits = [one.basis.number for one in credits_of(tx, kept.id)]
-        left = {one.line.n: str(one.left) for one in left_of(tx, kept)}
+        credits = credits_of(tx, kept.id)
+    left = {one.line.n: str(one.left) for one in left_of(kept, credits)}
     values = {
-        **_invoice(session, kept.basis), "locked_at": kept.at, "locked_by": kept.by, "sha256": kept.sha256, "credits": credits
+        **_invoice(session, kept.basis), "locked_at": kept.at, "locked_by": kept.by, "sha256": kept.sha256,
+        "credits": [one.basis.number for one in credits],
     }  # fmt: skip
     for line in values["lines"]:
         line["left"] = None if kept.basis.is_credit else left[line["n"]]
@@ -218,8 +211,8 @@ def credit(session: Session, number: str, lines: tuple[str, ...], reason: str, y
             basis = credited(tx, number, installation.clock.now(), by, reason, asked)
     session.show_done(
         _invoice(session, basis),
-        f"{basis.number} credits {number} by {basis.total} {currency}.",
-        f"{basis.number} krediterar {number} med {basis.total} {currency}.",
+        f"{basis.number} credits {number} by {-basis.total} {currency}.",
+        f"{basis.number} krediterar {number} med {-basis.total} {currency}.",
     )
 
 
@@ -244,7 +237,7 @@ def _asked(lines: Sequence[str], currency: str) -> dict[int, Any]:
 
 
 @click.command(cls=Command)
-@_period_option
+@period_option
 @click.option("--route", help="Whose counts or events the files are: the provider of this route.")
 @click.option(
     "--counts", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="CSV file with day,customer,number."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import datetime
 from typing import Any
 
 import click
@@ -10,9 +11,8 @@ import click
 from ombud.accounts import Customer, Directory, load_directory, put_customer, suspend_customer
 from ombud.apply import Done, checked_customer
 from ombud.cli.session import Group, Session, yes_option
-from ombud.db import Transaction
 from ombud.domains import load_ownership
-from ombud.routing import load_facts
+from ombud.routing import Facts, decide, load_facts
 
 
 @click.group("customers", cls=Group)
@@ -37,27 +37,34 @@ def list_(session: Session) -> None:
 @click.argument("slug")
 @click.pass_obj
 def show(session: Session, slug: str) -> None:
-    """Show a customer with its domains, routes and credentials."""
+    """Show a customer with its domains and credentials, and which way the mail from each product takes."""
     with session.opened() as installation, installation.database.read() as tx:
         directory = load_directory(tx)
         customer = directory.customer(slug)
         values = {
             **_about(customer),
             "domains": [domain.name for domain in load_ownership(tx).of(customer.id)],
-            "routes": _routes(tx, directory, customer),
+            "routes": _routes(load_facts(tx), directory, customer, installation.clock.now()),
             "credentials": [one.handle for one in directory.credentials.values() if one.customer_id == customer.id],
         }
+    if session.as_json:
+        session.show_json(values)
+        return
+    routes = values.pop("routes")
     session.show_one(values)
+    session.show_rows(routes, "product", "action", "route", "reason", "until", spare=("until",))
 
 
-def _routes(tx: Transaction, directory: Directory, customer: Customer) -> list[dict[str, str | None]]:
-    """The customer's own: by product, or (product None) for all that have none."""
-    facts = load_facts(tx)
+def _routes(facts: Facts, directory: Directory, customer: Customer, now: datetime) -> list[dict[str, object]]:
+    """Which way mail from each product takes now, and by which rule: what `decide` says."""
+    ways = ((product, decide(facts, customer.id, product.id, now)) for product in directory.products.values())
     return [
-        {"product": directory.product_by_id(product).slug if product else None, "route": facts.routes[route].slug}
-        for (who, product), route in facts.assigned.items()
-        if who == customer.id
-    ]
+        {
+            "product": product.slug, "action": way.action, "route": way.route.slug if way.route else None,
+            "reason": way.reason, "until": way.until,
+        }
+        for product, way in ways
+    ]  # fmt: skip
 
 
 def _about(customer: Customer) -> dict[str, Any]:

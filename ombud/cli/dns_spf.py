@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ombud.cli.session import NOT_OK, Command, Session
+from ombud.cli.session import NOT_OK, Command, Session, ip_address_or_none
 from ombud.mail.encodedword import without_unsafe
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ _PROBLEMS = {
 @click.option(
     "--merge", metavar="INCLUDE", default="", help="Show the record with this include in it, before and after."
 )
-@click.option("--ip", default="", help="Evaluate for a sender at this address, as a receiver would.")
+@click.option(
+    "--ip", default="", callback=ip_address_or_none, help="Evaluate for a sender at this address, as a receiver would."
+)
 @click.option("--mail-from", default="", help="With --ip: the envelope's sender; the default is postmaster at DOMAIN.")
 @click.option("--nameserver", "nameservers", multiple=True, metavar="IP[:PORT]", help="Ask this server instead.")
 @click.pass_context
@@ -42,11 +44,11 @@ def spf(
     ctx: click.Context, domain: str, merge: str, ip: str, mail_from: str, nameservers: tuple[str, ...]
 ) -> None:  # fmt: skip
     """Show the SPF record of DOMAIN as a tree, with what each part costs. Exit code 3: receivers cannot use it."""
-    from ombud.mail.address import canonical_domain
+    from ombud.domains.names import typed_domain
     from ombud.mail.spf import Result
 
     session: Session = ctx.obj
-    name = canonical_domain(domain)
+    name = typed_domain(domain)
     ask = _ask(session, nameservers)
     verdict, after, merged = asyncio.run(_evaluated(ask, name, merge, ip, mail_from))
     values = {

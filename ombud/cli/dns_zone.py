@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ombud.cli.session import Command, Session
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ombud.installation import Installation
 
 
 @click.command("zone", cls=Command)
@@ -28,38 +33,23 @@ def zone(session: Session, push: bool, unpublished: bool) -> None:
         with installation.database.read() as tx:
             records = [one for one in zone_records(tx, now) if not (unpublished and one.published_at)]
     if session.json:  # the lines are what programs read too: JSON only where it is asked for
-        session.show_json(
-            [
-                {
-                    "name": one.name,
-                    "type": one.kind,
-                    "value": one.value,
-                    "ttl": one.ttl,
-                    "published_at": one.published_at,
-                }
-                for one in records
-            ]
-        )
+        session.show_json([
+            {"name": one.name, "type": one.kind, "value": one.value, "ttl": one.ttl, "published_at": one.published_at}
+            for one in records
+        ])  # fmt: skip
         return
     for one in records:
         click.echo(one.line)
 
 
-def _push(installation: Any, now: Any) -> None:
+def _push(installation: Installation, now: datetime) -> None:
     """Raises ZoneNotTaken."""
-    from ombud.domains.rotating import change_of, server_of
-    from ombud.domains.rotation import mark_in_zone
-    from ombud.domains.zone import mark_published, unpublished, zone_records
+    from ombud.cli.domains_keys import rotation_of
     from ombud.errors import ZoneNotTaken
 
-    server = server_of(installation.settings.dns)
-    if server is None:
-        raise ZoneNotTaken(zone=installation.settings.dns.vendor_zone, reason="dns.update_server is not set")
-    with installation.database.read() as tx:
-        gone = [one for one in unpublished(tx, now, 10_000) if one.remove_at is not None]
-        records = zone_records(tx, now) + gone
-    if why := asyncio.run(server.publish([change_of(one, now) for one in records])):
-        raise ZoneNotTaken(zone=server.zone, reason=why)
-    with installation.database.write() as tx:
-        mark_published(tx, [one for one in records if one.remove_at is None or one in gone], now)
-        mark_in_zone(tx, records, now)
+    rotation = rotation_of(installation)
+    if rotation.server is None:
+        raise ZoneNotTaken(zone=rotation.vendor_zone, reason="dns.update_server is not set")
+    _, refused = asyncio.run(rotation.publish(now, everything=True))
+    if refused:
+        raise ZoneNotTaken(zone=rotation.vendor_zone, reason=refused)

@@ -25,6 +25,7 @@ from ombud.dns import Resolver
 from ombud.domains import active_keys, load_key_ring, load_ownership
 from ombud.errors import BadField, Misconfigured, OmbudError
 from ombud.installation import MASTER_KEY, Installation
+from ombud.notices.outbox import backlog
 from ombud.providers import make_provider
 from ombud.providers.provider import Surroundings
 from ombud.providers.smtp import Smtp
@@ -36,12 +37,14 @@ from ombud.routing import TEST_ROUTE, Route, load_facts, route_secret
 _CERTIFICATE_LEFT = timedelta(days=14)
 #: Clocks further apart than this make times in logs and leases misleading.
 _CLOCK_APART = timedelta(seconds=5)
+#: Letters and webhooks that wait longer than this say that something is in their way.
+_TOLD_WITHIN = timedelta(hours=1)
 #: The file that marks a directory which `ombud demo` has made.
 _DEMO = "demo"
 #: What the checks are called in Swedish; a route's has its slug behind it.
 _SWEDISH = {
     "directory": "katalog", "master key": "huvudnyckel", "settings": "inställningar", "database": "databas", "disk": "disk",
-    "clock": "klocka", "secrets": "hemligheter", "signing": "signering", "queue": "kö", "certificate": "certifikat",
+    "clock": "klocka", "secrets": "hemligheter", "signing": "signering", "queue": "kö", "outbox": "utkorg", "certificate": "certifikat",
     "name servers": "namnservrar", "route": "väg",
 }  # fmt: skip
 
@@ -163,6 +166,7 @@ def _inside(session: Session, installation: Installation) -> Iterator[Check]:
     yield _secrets(session, installation)
     yield _signing(session, installation)
     yield _queue(session, installation)
+    yield _outbox(session, installation)
     yield _certificate(session, installation)
 
 
@@ -236,6 +240,25 @@ def _queue(session: Session, installation: Installation) -> Check:
     return Check(
         "queue", not stuck, session.say(f"{stuck} quarantined", f"{stuck} i karantän"), advice if stuck else ""
     )
+
+
+def _outbox(session: Session, installation: Installation) -> Check:
+    """Whether letters and webhooks get out."""
+    with installation.database.read() as tx:
+        left = backlog(tx)
+    late = left.oldest > _TOLD_WITHIN
+    found = session.say(
+        f"{left.waiting} waiting, {left.given_up} given up", f"{left.waiting} väntar, {left.given_up} uppgivna"
+    )
+    if late:
+        hours = int(left.oldest.total_seconds() // 3600)
+        found += session.say(f"; the oldest for {hours} h", f"; den äldsta i {hours} h")
+    advice = session.say(
+        "See why with `ombud notices list --failing`, mend it, then `ombud notices retry --all`; is the service running?",
+        "Se varför med `ombud notices list --failing`, åtgärda, och kör `ombud notices retry --all`; är tjänsten igång?",
+    )
+    ok = not left.given_up and not late
+    return Check("outbox", ok, found, "" if ok else advice)
 
 
 def _certificate(session: Session, installation: Installation) -> Check:

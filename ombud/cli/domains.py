@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import click
 
-from ombud.accounts import load_directory
-from ombud.cli.domains_check import check, watch
+from ombud.accounts import Directory, load_directory
+from ombud.cli.domains_check import check, state_text, watch
 from ombud.cli.domains_keys import rotate_dkim
 from ombud.cli.domains_proving import prove
 from ombud.cli.domains_publish import instructions, records
@@ -15,16 +16,23 @@ from ombud.cli.domains_scan import scan
 from ombud.cli.domains_sharing import share
 from ombud.cli.session import Group, Session, yes_option
 from ombud.db import Transaction
-from ombud.domains import Domain, active_keys, forget_domain, keep_key, key_records, load_ownership, prove_domain
+from ombud.domains import (
+    Domain,
+    active_keys,
+    active_keys_by_domain,
+    forget_domain,
+    keep_key,
+    key_records,
+    load_ownership,
+    prove_domain,
+)
 from ombud.errors import BadField, NotFound
 from ombud.mail import dkim
-from ombud.mail.address import canonical_domain
 from ombud.mail.dkim import Algorithm
+from ombud.mail.records import Purpose, Record
 
 #: How a domain came to be proved when an operator has vouched for it.
 PROOF = "operator"
-_TTL = 3600
-_STRING = 255  # octets of one character-string; a longer TXT is several, joined without a space (RFC 6376 3.6.2.2)
 
 
 @click.group("domains", cls=Group)
@@ -47,15 +55,20 @@ def list_(session: Session, customer: str | None) -> None:
     with session.opened() as installation, installation.database.read() as tx:
         directory = load_directory(tx)
         wanted = directory.customer(customer).id if customer else None
-        states = {one.domain: one.state.value for one in standings(tx, wanted)}
-        domains = load_ownership(tx).domains.values()
-        rows = [
-            {**_about(tx, domain), "state": states[domain.name]}
-            for domain in domains
-            if wanted in (None, domain.customer_id)
+        domains, keys = load_ownership(tx).domains, active_keys_by_domain(tx)
+        rows: list[dict[str, Any]] = [
+            {
+                **_about(domains[one.domain], directory, keys.get(one.domain, ())),
+                "state": state_text(session, one.state.value),
+            }
+            for one in standings(tx, wanted)
         ]
         rows += [
-            {"name": one.domain, "customer": directory.customer_by_id(one.customer_id).slug, "state": "claimed"}
+            {
+                "name": one.domain,
+                "customer": directory.customer_by_id(one.customer_id).slug,
+                "state": state_text(session, "claimed"),
+            }
             for one in open_claims(tx, wanted)
         ]
     session.show_rows(
@@ -67,11 +80,20 @@ def list_(session: Session, customer: str | None) -> None:
 @click.argument("name")
 @click.pass_obj
 def show(session: Session, name: str) -> None:
-    """Show a domain with the records that must stand in DNS for its keys."""
+    """Show a domain: whose it is, where it stands, and the records that must be in DNS for its keys. `stop_at`: when mail that needs
+    the records that are gone is held; what is held leaves when they are back."""
+    from ombud.domains.watchlist import watch_of
+
     with session.opened() as installation, installation.database.read() as tx:
         domain = _domain(tx, name)
+        standing = watch_of(tx, domain.name)
         values = {
-            **_about(tx, domain),
+            **_about(domain, load_directory(tx), active_keys(tx, domain.name)),
+            "state": state_text(session, standing.state.value),
+            "since": standing.since,
+            "stop_at": standing.stop_at,
+            "codes": list(standing.codes),
+            "next_check": standing.next_at,
             "records": [_record(one.name, one.value) for one in key_records(tx, domain.name)],
         }
     session.show_one(values)
@@ -87,14 +109,14 @@ def _domain(tx: Transaction, name: str) -> Domain:
     return domains[canonical]
 
 
-def _about(tx: Transaction, domain: Domain) -> dict[str, Any]:
+def _about(domain: Domain, directory: Directory, keys: Sequence[tuple[str, str]]) -> dict[str, Any]:
     return {
         "name": domain.name,
-        "customer": load_directory(tx).customer_by_id(domain.customer_id).slug,
+        "customer": directory.customer_by_id(domain.customer_id).slug,
         "proof": domain.proof,
         "reason": domain.reason,
         "proved_at": domain.proved_at,
-        "keys": [f"{selector} ({algorithm})" for selector, algorithm in active_keys(tx, domain.name)],
+        "keys": [f"{selector} ({algorithm})" for selector, algorithm in keys],
     }
 
 
@@ -203,21 +225,15 @@ def keys(session: Session, name: str | None, bind: bool) -> None:
     with session.opened() as installation, installation.database.read() as tx:
         records = key_records(tx, _domain(tx, name).name if name else None)
     if bind:
-        for record in records:
-            click.echo(zone_line(record.name, record.value))
+        from ombud.domains.handing import bind_lines
+
+        click.echo(bind_lines([Record(Purpose.DKIM, "TXT", one.name, one.value) for one in records]), nl=False)
     else:
         session.show_rows([_record(record.name, record.value) for record in records], "name", "type", "value")
 
 
 def _record(name: str, value: str) -> dict[str, str]:
     return {"name": name, "type": "TXT", "value": value}
-
-
-def zone_line(name: str, value: str) -> str:
-    """A TXT record as a zone file has it (RFC 1035 5.1). The value is ASCII."""
-    parts = [value[start : start + _STRING] for start in range(0, len(value), _STRING)]
-    strings = " ".join('"' + part.replace("\\", "\\\\").replace('"', '\\"') + '"' for part in parts)
-    return f"{name}. {_TTL} IN TXT {strings}"
 
 
 @command.command("new-key")
@@ -230,7 +246,11 @@ def zone_line(name: str, value: str) -> str:
 @click.pass_obj
 def new_key(session: Session, name: str, selector: str, algorithm: str) -> None:
     """Make a DKIM key for a domain, and show the record to publish. Mail is signed with it from now on."""
-    key = dkim.new_key(canonical_domain(name), selector, cast("Algorithm", algorithm))
+    from ombud.domains.names import typed_domain
+
+    key = dkim.new_key(
+        typed_domain(name), selector, cast("Algorithm", algorithm)
+    )  # it takes long: before the database waits
     with session.opened() as installation, installation.database.write() as tx:
         domain = _domain(tx, name)
         if selector in (known for known, _ in active_keys(tx, domain.name)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ STATES = {
 }  # fmt: skip
 _DOMAIN_STATES = {
     "unchecked": ("inte kontrollerad", "not checked"), "pending": ("väntar på DNS", "waiting for DNS"), "ok": ("klar", "ready"),
-    "at_risk": ("i riskzonen", "at risk"), "lost": ("försvunnen", "lost"),
+    "at_risk": ("i riskzonen", "at risk"), "lost": ("försvunnen", "lost"), "claimed": ("anspråk, ej styrkt", "claimed, not proved"),
 }  # fmt: skip
 _TURNS = {
     "customer": ("kunden", "the customer"), "it_supplier": ("IT-leverantören", "the IT supplier"), "vendor": ("vi", "us"),
@@ -148,13 +148,6 @@ def watching_of(installation: Installation, source: Source | None = None) -> Wat
 
     database = installation.database
 
-    async def write(verb: Callable[..., Any], /, *arguments: Any) -> Any:
-        def run() -> Any:
-            with database.write() as tx:
-                return verb(tx, *arguments)
-
-        return await asyncio.to_thread(run)
-
     def needs(tx: Transaction, names: Sequence[str], now: datetime) -> Mapping[str, Needs]:
         from ombud.accounts import load_directory
         from ombud.domains import load_ownership
@@ -166,7 +159,7 @@ def watching_of(installation: Installation, source: Source | None = None) -> Wat
             vendor_zone=installation.settings.dns.vendor_zone,
         )  # fmt: skip
 
-    return Watching(database.reading, write, source or source_of(installation), needs)
+    return Watching(database.reading, database.writing, source or source_of(installation), needs)
 
 
 def source_of(installation: Installation, nameserver: str | None = None) -> Source:
@@ -220,7 +213,7 @@ def as_json(found: Checked, *, details: bool = False) -> dict[str, Any]:
 
 def show(session: Session, found: Checked, *, details: bool = False) -> None:
     report, language = found.report, session.language
-    values: dict[str, Any] = {"domain": report.domain, "state": session.say(*reversed(_DOMAIN_STATES[found.state]))}
+    values: dict[str, Any] = {"domain": report.domain, "state": state_text(session, found.state)}
     values["dns_host"] = found.host.name if found.host else ", ".join(report.name_servers) or None
     values |= {"stop_at": found.stop_at} if found.stop_at else {}
     values |= {"next_check": found.next_check} if found.next_check else {}
@@ -234,7 +227,7 @@ def show(session: Session, found: Checked, *, details: bool = False) -> None:
     for finding in report.everything:
         from ombud.mail.encodedword import without_unsafe
 
-        turn = session.say(*reversed(_TURNS[finding.kind.turn.value]))
+        turn = _turn_text(session, finding.kind.turn.value)
         click.echo()
         colour = {"required": "red", "recommended": "yellow"}.get(finding.weight.value, "cyan")
         click.secho(without_unsafe(finding.verdict(language)), fg=colour, nl=False)
@@ -244,6 +237,15 @@ def show(session: Session, found: Checked, *, details: bool = False) -> None:
             click.secho(
                 "  " + without_unsafe(" ".join((finding.detail(language), finding.kind.link))).rstrip(), dim=True
             )
+
+
+def state_text(session: Session, state: str) -> str:
+    """A domain's state: its code for programs, its words for people."""
+    return state if session.as_json else session.say(*reversed(_DOMAIN_STATES[state]))
+
+
+def _turn_text(session: Session, turn: str) -> str:
+    return turn if session.as_json else session.say(*reversed(_TURNS[turn]))
 
 
 def _row(session: Session, looked: Any, details: bool) -> dict[str, Any]:
@@ -302,19 +304,16 @@ def watch(session: Session, name: str | None, customer: str | None, at_once: boo
 
 
 def _standing(session: Session, directory: Any, one: Any) -> dict[str, Any]:
-    state, turn = one.state.value, one.turn.value
-    words = session.as_json
     return {
         "domain": one.domain, "customer": directory.customer_by_id(one.customer_id).slug,
-        "state": state if words else session.say(*reversed(_DOMAIN_STATES[state])), "since": one.since,
-        "turn": turn if words else session.say(*reversed(_TURNS[turn])), "codes": list(one.codes), "stop_at": one.stop_at,
+        "state": state_text(session, one.state.value), "since": one.since,
+        "turn": _turn_text(session, one.turn.value), "codes": list(one.codes), "stop_at": one.stop_at,
         "checked_at": one.checked_at, "next_check": one.next_check,
     }  # fmt: skip
 
 
 def _change(session: Session, change: Any) -> dict[str, Any]:
-    turn = change.turn.value
     return {
-        "at": change.at, "what": change.what.value, "turn": turn if session.as_json else session.say(*reversed(_TURNS[turn])),
+        "at": change.at, "what": change.what.value, "turn": _turn_text(session, change.turn.value),
         "codes": list(change.codes), "stop_at": change.stop_at,
     }  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -36,26 +36,13 @@ def resolver_of(installation: Installation) -> Resolver:
     return Resolver(settings.delivery.dns_servers, authority_port=settings.dns.authority_port)
 
 
-def writing(installation: Installation) -> Callable[..., Awaitable[Any]]:
-    """Runs a verb in a transaction of its own, in a thread."""
-
-    async def write(verb: Callable[..., Any], /, *arguments: Any) -> Any:
-        def run() -> Any:
-            with installation.database.write() as tx:
-                return verb(tx, *arguments)
-
-        return await asyncio.to_thread(run)
-
-    return write
-
-
 def rotation_of(installation: Installation) -> Rotation:
     from ombud.domains import Rotation
 
+    database = installation.database
     return Rotation.of(
-        installation.settings.dns, installation.seal, resolver_of(installation), installation.database.reading,
-        writing(installation),
-    )  # fmt: skip
+        installation.settings.dns, installation.seal, resolver_of(installation), database.reading, database.writing
+    )
 
 
 @click.command("rotate-dkim", cls=Command)
@@ -109,10 +96,10 @@ def _keys(tx: Transaction, domain: str | None, rotating: Callable[..., list[Key]
 def _domain(tx: Transaction, name: str) -> str:
     """Raises NotFound."""
     from ombud.domains import load_ownership
+    from ombud.domains.names import typed_domain
     from ombud.errors import NotFound
-    from ombud.mail.address import canonical_domain
 
-    canonical = canonical_domain(name)
+    canonical = typed_domain(name)
     if canonical not in load_ownership(tx).domains:
         raise NotFound(kind="domain", name=canonical)
     return canonical

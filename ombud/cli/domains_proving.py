@@ -66,9 +66,9 @@ def prove(ctx: click.Context, name: str | None, slug: str | None, wait: float, f
 
 async def _prove(installation: Installation, name: str, slug: str | None, wait: float, by: str) -> Proof:
     from ombud.domains import load_key_ring, load_ownership
-    from ombud.mail.address import canonical_domain
+    from ombud.domains.names import typed_domain
 
-    domain = canonical_domain(name)
+    domain = typed_domain(name)
     with installation.database.read() as tx:
         ownership, ring = load_ownership(tx), load_key_ring(tx, installation.seal)
         route = _route(tx, installation, domain, slug)
@@ -85,7 +85,7 @@ async def _read(installation: Installation, content: bytes) -> Proof | None:
 
 
 def _prover(installation: Installation) -> Prover:
-    from ombud.cli.domains_keys import resolver_of, writing
+    from ombud.cli.domains_keys import resolver_of
     from ombud.delivery.prover import Prover
     from ombud.providers import make_provider
     from ombud.providers.provider import Provider, Surroundings
@@ -104,7 +104,7 @@ def _prover(installation: Installation) -> Prover:
     return Prover(
         settings.proof,
         installation.database.reading,
-        writing(installation),
+        installation.database.writing,
         installation.clock,
         resolver.ask,
         provider,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import io
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import click
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 #: Domains looked at at a time; each asks one question after another.
 _AT_A_TIME = 64
+_HEADINGS = {"domain": "domain", "domän": "domain", "slug": "customer", "customer": "customer", "kund": "customer"}
 _COLUMNS = (
     "domain", "customer", "dns_host", "mail_service", "spf", "spf_lookups", "dmarc", "signers", "recommended", "reason",
 )  # fmt: skip
@@ -39,14 +41,16 @@ class _Step(Protocol):
 
 
 @click.command("scan", cls=Command)
-@click.argument("file", required=False, type=click.File(encoding="utf-8-sig"))
+@click.argument("file", required=False, type=click.File("rb"))
 @click.option(
     "--all", "everything", is_flag=True, help="Every proved domain, and the From domains in the last days' traffic."
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Answer as CSV.")
-@click.option("--days", type=int, default=30, show_default=True, help="With --all: so many days of traffic.")
+@click.option(
+    "--days", type=click.IntRange(1, 366), default=30, show_default=True, help="With --all: so many days of traffic."
+)
 @click.pass_obj
-def scan(session: Session, file: TextIO | None, everything: bool, as_csv: bool, days: int) -> None:
+def scan(session: Session, file: BinaryIO | None, everything: bool, as_csv: bool, days: int) -> None:
     """Look at the domains in FILE (one a line, or a CSV with a column `domain`), or at all of them: who keeps the DNS, who takes the
     mail, who may send, who signs, and which alternative fits. Nothing is changed, and nobody is told."""
     if (file is None) == (not everything):
@@ -65,29 +69,34 @@ def scan(session: Session, file: TextIO | None, everything: bool, as_csv: bool, 
 # --- which domains ---------------------------------------------------------------------------------------------------
 
 
-def _from_file(file: TextIO) -> list[_Wanted]:
-    """Raises BadField, which names the line, for what is no domain."""
-    from ombud.errors import BadAddress, BadField
-    from ombud.mail.address import canonical_domain
+def _from_file(file: BinaryIO) -> list[_Wanted]:
+    """Raises BadCsv, which names the line, for what is no domain."""
+    from ombud.domains.names import typed_domain
+    from ombud.errors import BadCsv, BadRequest
 
-    rows = list(csv.reader(line for line in file if line.strip() and not line.startswith("#")))
-    if rows and len(rows[0]) == 1 and ";" in rows[0][0]:
-        rows = [row[0].split(";") for row in rows if row]
-    head = [cell.strip().lower() for cell in rows[0]] if rows else []
-    names = ("domain", "domän")
-    place = next((head.index(name) for name in names if name in head), None)
-    who = next((head.index(name) for name in ("slug", "customer", "kund") if name in head), None)
+    name = getattr(file, "name", "-")
+    try:
+        text = file.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadCsv(file=name, line=1, reason="save it as CSV UTF-8") from error
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=";" if ";" in text else ",")
+    columns: dict[str, int] | None = None
     found: dict[str, _Wanted] = {}
-    for number, row in enumerate(rows if place is None else rows[1:], 1):
-        text = row[place or 0].strip() if len(row) > (place or 0) else ""
-        if not text:
+    for cells in lines:
+        row = [cell.strip() for cell in cells]
+        if not any(row) or row[0].startswith("#"):
             continue
+        if columns is None:
+            columns = {_HEADINGS[cell.lower()]: at for at, cell in enumerate(row) if cell.lower() in _HEADINGS}
+            if "domain" in columns:
+                continue
+            columns = {"domain": 0}
+        values = {name: row[at] for name, at in columns.items() if at < len(row)}
         try:
-            domain = canonical_domain(text)
-        except BadAddress as error:
-            raise BadField(field=f"row {number}", reason=error.text()) from error
-        customer = row[who].strip() if place is not None and who is not None and len(row) > who else ""
-        found.setdefault(domain, _Wanted(domain, customer))
+            domain = typed_domain(values.get("domain", ""))
+        except BadRequest as error:
+            raise BadCsv(file=name, line=lines.line_num, reason=error.text().rstrip(".")) from error
+        found.setdefault(domain, _Wanted(domain, values.get("customer", "")))
     return list(found.values())
 
 
@@ -118,13 +127,16 @@ def _from_database(installation: Installation, days: int) -> list[_Wanted]:
 async def _scan_all(installation: Installation, domains: Sequence[str], step: _Step) -> list[Scanned]:
     from ombud.cli.domains_keys import resolver_of
     from ombud.dns import remembering
+    from ombud.domains.hostbook import load_hosts
     from ombud.domains.scan import scan
 
+    with installation.database.read() as tx:
+        taught = load_hosts(tx).taught
     ask, room = remembering(resolver_of(installation).ask), asyncio.Semaphore(_AT_A_TIME)
 
     async def one(domain: str) -> Scanned:
         async with room:
-            found = await scan(ask, domain)
+            found = await scan(ask, domain, taught)
         step()
         return found
 

@@ -33,9 +33,9 @@ def share(
     Whoever has the link can see the page, and say "done" or "I cannot, because". The link is shown once."""
     from ombud.campaigns.mailing import base_url
     from ombud.domains import shares
-    from ombud.mail.address import canonical_domain
+    from ombud.domains.names import typed_domain
 
-    domain = canonical_domain(name)
+    domain = typed_domain(name)
     if sum((renew, revoke, only_list)) > 1:
         raise click.UsageError("Give one of --renew, --revoke and --list.")
     if revoke:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
@@ -25,6 +25,7 @@ from ombud.choices import load_choices
 from ombud.cli.operator import by_option, campaign_named
 from ombud.cli.people import find_person
 from ombud.cli.session import Group, Session, choice_of
+from ombud.clock import day_of
 from ombud.db import Transaction
 
 _FOR_CAMPAIGNS = (Scope.CHOOSE, Scope.SNOOZE)
@@ -89,6 +90,8 @@ def list_(session: Session, customer: str | None, scope: str | None, about: str)
         links = links_about(tx, Scope(scope) if scope else None, about, number)[:500]
         people = {one.id: one.email for one in load_people(tx)}
         rows = [_about(tx, directory, people, one, installation.clock.now()) for one in links]
+    if not session.as_json:
+        rows = [{**row, "expires_at": day_of(row["expires_at"])} for row in rows]
     session.show_rows(
         rows, "id", "customer", "person", "scope", "about", "state", "expires_at", "used", spare=("about", "expires_at")
     )
@@ -114,14 +117,14 @@ def renew(session: Session, number: int, days: int) -> None:
     """Let link NUMBER work for so many days from now; it is the same link."""
     with session.opened() as installation, installation.database.write() as tx:
         link = renew_link(tx, number, installation.clock.now(), timedelta(days=days))
-    until = f"{link.expires_at:%Y-%m-%d}"
+    until = day_of(link.expires_at)
     session.show_done({"id": number, "expires_at": link.expires_at}, f"Link {number} works until {until}.", f"Länk {number} gäller till {until}.")  # fmt: skip
 
 
-def _about(tx: Transaction, directory: Directory, people: dict[int, str], link: Link, now: Any) -> dict[str, Any]:
+def _about(tx: Transaction, directory: Directory, people: dict[int, str], link: Link, now: datetime) -> dict[str, Any]:
     state = "revoked" if link.revoked_at else "expired" if now >= link.expires_at else "open"
     return {
         "id": link.id, "customer": directory.customer_by_id(link.customer_id).slug, "person": people.get(link.person_id or 0),
         "scope": link.scope, "about": link.about, "by": link.by or None, "state": state, "created_at": link.created_at,
-        "expires_at": link.expires_at, "used": [f"{use.what} {use.at:%Y-%m-%d}" for use in uses_of(tx, link.id)],
+        "expires_at": link.expires_at, "used": [f"{use.what} {day_of(use.at)}" for use in uses_of(tx, link.id)],
     }  # fmt: skip

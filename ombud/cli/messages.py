@@ -203,6 +203,7 @@ def _why(session: Session, names: Names, view: MessageView, one: RecipientView) 
     decision = decide(
         names.facts, view.customer_id, view.product_id, at, recipient=one.address,
         sender_domain=view.header_from.rpartition("@")[2], test=view.mode == "test", important=view.stream == Stream.IMPORTANT,
+        bulk=view.stream == Stream.BULK,
     )  # fmt: skip
     if decision.reason == one.reason:
         return f"{one.reason}: {explain(decision)[session.language]}"

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ombud.cli.closing import by_option
+from ombud.cli.operator import by_option
 from ombud.cli.session import Command, Group, Session
 from ombud.clock import day_of
 

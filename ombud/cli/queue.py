@@ -59,7 +59,7 @@ def show(session: Session, customer: str | None, route: str | None, state: str |
 @click.option("--customer", help="Only this customer's.")
 @click.pass_obj
 def held_(session: Session, customer: str | None) -> None:
-    """Count what is held, by reason, customer and product, with since when the first of it."""
+    """Count what is held, by reason, customer, product and sender domain, with since when the first of it."""
     with session.opened() as installation, installation.database.read() as tx:
         names = Names(tx)
         wanted = names.scope(customer, None).customer_id
@@ -68,7 +68,8 @@ def held_(session: Session, customer: str | None) -> None:
                 "reason": one.reason,
                 "meaning": said(one.reason)[session.language],
                 "customer": names.customer(one.customer_id),
-                "product": names.directory.product_by_id(one.product_id).slug,
+                "product": names.directory.product_by_id(one.origin.product_id).slug,
+                "domain": one.origin.sender_domain,
                 "recipients": one.recipients,
                 "since": one.since,
             }
@@ -76,7 +77,15 @@ def held_(session: Session, customer: str | None) -> None:
             if wanted in (None, one.customer_id)
         ]
     session.show_rows(
-        rows, "reason", "customer", "product", "recipients", "since", "meaning", spare=("meaning", "product")
+        rows,
+        "reason",
+        "customer",
+        "product",
+        "domain",
+        "recipients",
+        "since",
+        "meaning",
+        spare=("meaning", "product", "domain"),
     )
 
 

@@ -268,8 +268,9 @@ def _named(customer: str | None, product: str | None) -> str:
     "--from", "sender", default="", help="The sender's address; without it, one in the customer's first domain."
 )
 @click.option("--important", is_flag=True, help="As important mail, which no brownout holds.")
+@click.option("--bulk", is_flag=True, help="As bulk mail, which the customer's own cap may hold.")
 @click.pass_obj
-def explain_(session: Session, customer: str, product: str, to: str, sender: str, important: bool) -> None:
+def explain_(session: Session, customer: str, product: str, to: str, sender: str, important: bool, bulk: bool) -> None:
     """Say which way a mail would take, which rule says so, and until when. With --at: at that moment."""
     recipient = parse_address(to)
     with session.opened() as installation, installation.database.read() as tx:
@@ -277,7 +278,9 @@ def explain_(session: Session, customer: str, product: str, to: str, sender: str
         who, what = directory.customer(customer), directory.product(product)
         domains = load_ownership(tx).of(who.id)
     domain = parse_address(sender).domain if sender else next((one.name for one in domains), "")
-    decision = decide(facts, who.id, what.id, now, recipient=str(recipient), sender_domain=domain, important=important)
+    decision = decide(
+        facts, who.id, what.id, now, recipient=str(recipient), sender_domain=domain, important=important, bulk=bulk
+    )
     if who.suspended:  # which submission asks before it asks for the way
         decision = Decision(Action.REFUSE, None, "customer_suspended")
     _show_decision(session, decision, now)
@@ -304,4 +307,4 @@ def _show_decision(session: Session, decision: Decision, now: datetime) -> None:
         session.show_json({**values, "sv": words["sv"], "en": words["en"]})
     else:
         session.show_one({name: value for name, value in values.items() if value not in (None, [])})
-        click.echo(words[session.language])
+        session.show_line(words[session.language], hanging=0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from ombud.cli.operator import by_option
-from ombud.cli.session import NOT_OK, Group, Session, choice_of
+from ombud.cli.session import NOT_OK, Group, Session, choice_of, ip_address_or_none
 from ombud.mail.rules import Receiver
 
 if TYPE_CHECKING:
@@ -48,7 +48,12 @@ def list_(session: Session) -> None:
     "--message", type=click.File("rb"), help="Check a message: a file as it is to be sent, or - for standard input."
 )
 @click.option("--marketing", is_flag=True, help="With --message: it goes to people who have signed up for it.")
-@click.option("--ip", default="", help="With --domain: the address of the server that sends, for SPF and PTR.")
+@click.option(
+    "--ip",
+    default="",
+    callback=ip_address_or_none,
+    help="With --domain: the address of the server that sends, for SPF and PTR.",
+)
 @click.option("--everything", is_flag=True, help="Also the rules that are not for this sender, or cannot be tested.")
 @click.pass_context
 def check(
@@ -80,24 +85,28 @@ def check(
 @click.pass_obj
 def bulk(session: Session, domain: str, receiver: str, reason: str, take_back: bool, by: str) -> None:
     """Say that an organisation is a bulk sender, since it also sends mail that does not go through here."""
+    from ombud.domains.names import typed_domain
     from ombud.domains.volume import set_bulk_sender, unset_bulk_sender
     from ombud.errors import BadField
-    from ombud.mail.address import canonical_domain
     from ombud.mail.dmarc import organisation_by_list
 
-    organisation = organisation_by_list(canonical_domain(domain))
+    organisation = organisation_by_list(typed_domain(domain))
     if not take_back and not reason:
         raise BadField(field="reason", reason="say how you know")
     with session.opened() as installation, installation.database.write() as tx:
         if take_back:
             changed = unset_bulk_sender(tx, organisation, Receiver(receiver))
         else:
-            set_bulk_sender(tx, organisation, Receiver(receiver), by, reason, installation.clock.now())
-            changed = True
+            changed = set_bulk_sender(tx, organisation, Receiver(receiver), by, reason, installation.clock.now())
+    en, sv = (
+        ("noted", "noterat") if changed
+        else ("there was nothing to take back", "det fanns inget att ta tillbaka") if take_back
+        else ("it is one already, by what was counted", "den är det redan, enligt det som har räknats")
+    )  # fmt: skip
     session.show_done(
         {"organisation": organisation, "receiver": receiver, "bulk": not take_back, "changed": changed},
-        f"{organisation}: noted." if changed else f"{organisation}: there was nothing to take back.",
-        f"{organisation}: noterat." if changed else f"{organisation}: det fanns inget att ta tillbaka.",
+        f"{organisation}: {en}.",
+        f"{organisation}: {sv}.",
     )
 
 
@@ -133,10 +142,10 @@ def _of_message(session: Session, content: bytes, marketing: bool) -> Sequence[J
 
 async def _of_domain(installation: Installation, domain: str, ip: str) -> Sequence[Judged]:
     from ombud.cli.domains_keys import resolver_of
+    from ombud.domains.names import typed_domain
     from ombud.domains.senderrules import check_sender
-    from ombud.mail.address import canonical_domain
 
-    sender = await installation.database.reading(_sender, installation, canonical_domain(domain), ip)
+    sender = await installation.database.reading(_sender, installation, typed_domain(domain), ip)
     return await check_sender(resolver_of(installation), sender)
 
 

@@ -243,6 +243,16 @@ def choice_of(values: type[StrEnum]) -> click.Choice[str]:
     return click.Choice([one.value for one in values])
 
 
+def ip_address_or_none(ctx: click.Context, option: click.Parameter, value: str) -> str:
+    """The callback of an option that is an IP address, or is not given."""
+    from ipaddress import ip_address
+
+    try:
+        return str(ip_address(value)) if value else ""
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no IP address.", ctx, option) from None
+
+
 def dry_run_option(function: F) -> F:
     return click.option("--dry-run", is_flag=True, help="Only tell what would be done.")(function)
 

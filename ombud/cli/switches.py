@@ -9,6 +9,7 @@ import click
 
 from ombud.accounts import Directory, load_directory
 from ombud.apply import changing
+from ombud.campaigns.fees import settle_rolled_back
 from ombud.cli.operator import by_option
 from ombud.cli.session import NOT_OK, Group, Session, dry_run_option, yes_option
 from ombud.clock import parse_moment
@@ -139,7 +140,8 @@ def show(session: Session, switch: int) -> None:
 @yes_option
 @click.pass_obj
 def roll_back_(session: Session, switch: int, reason: str, by: str, yes: bool) -> None:
-    """Take a switch back: from now on the mail goes as if it had never been, what is in the queue too.
+    """Take a switch back: from now on the mail goes as if it had never been, what is in the queue too. A fee that
+    it began ends today, unless another switch still leads there.
 
     Exit 3 when some of the mail then has no way, as after the stop: it is held or refused.
     """
@@ -148,13 +150,14 @@ def roll_back_(session: Session, switch: int, reason: str, by: str, yes: bool) -
         with installation.database.write() as tx:
             now = installation.clock.now()
             done = roll_back(tx, switch, now, by=by, reason=reason)
+            paid = bool(settle_rolled_back(tx, now, by=by, customer_id=done.customer_id))
             directory, facts = load_directory(tx), load_facts(tx)
         stopped = [
             directory.product_by_id(product).slug
             for product in sorted(done.product_ids or {one.id for one in directory.products.values()})
             if decide(facts, done.customer_id, product, now).action is not Action.SEND
         ]
-    values = {**_about(directory, facts, done, now), "stopped_products": stopped}
+    values = {**_about(directory, facts, done, now), "stopped_products": stopped, "fee_changed": paid}
     stops = (f" No way is open now for: {', '.join(stopped)}.", f" Ingen väg är öppen nu för: {', '.join(stopped)}.") if stopped else ("", "")  # fmt: skip
     session.show_done(values, f"Switch {switch} is rolled back.{stops[0]}", f"Omslag {switch} är återställt.{stops[1]}")
     if stopped:

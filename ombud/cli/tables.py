@@ -45,7 +45,15 @@ _SWEDISH = {
     "needs": "behöver", "recommended": "rekommenderas", "offered": "erbjuds", "subprocessor": "underbiträde",
     "customers": "kunder", "ended_by": "avslutat av", "ended_at": "avslutat", "ended_why": "varför avslutat",
     "ends_at": "slutar",
-    "email": "e-post", "phone": "telefon", "role": "roll", "may_choose": "får välja", "bounced_at": "studsade", "person": "person", "scope": "sida", "about": "om", "expires_at": "gäller till", "used": "använd", "notice": "meddelande", "tries": "försök", "why": "varför", "step": "steg", "outcome": "utfall", "url": "adress", "secret": "hemlighet", "automatic": "av sig själva", "settled_at": "klart",
+    "email": "e-postadress", "phone": "telefon", "role": "roll", "may_choose": "får välja", "bounced_at": "studsade", "person": "person", "scope": "sida", "about": "om", "expires_at": "gäller till", "used": "använd", "notice": "meddelande", "tries": "försök", "why": "varför", "step": "steg", "outcome": "utfall", "url": "adress", "secret": "hemlighet", "automatic": "av sig själva", "settled_at": "klart",
+    "currency": "valuta", "included": "ingår", "quantity": "antal", "unit_price": "à-pris", "left": "kvar", "fixed_fee": "fast avgift",
+    "proration": "delas på dagar", "valid_from": "gäller från", "valid_until": "gäller till och med", "previewed_at": "förhandsgranskad",
+    "locked_at": "låst", "locked_by": "låst av", "exported_at": "exporterad", "issued": "fakturadatum", "due": "förfaller",
+    "original": "krediterar", "credits": "krediteras av", "invoice": "faktura", "over": "utöver", "projection": "i samma takt",
+    "cap": "tak", "alarms": "larm", "by_product": "per produkt", "not_counted": "räknas inte", "day": "dag", "now": "nu",
+    "difference": "skillnad", "ended": "slut", "new": "nya", "gone": "borta", "zero": "utan mejl", "ours": "hos oss",
+    "theirs": "hos leverantören", "explained": "förklarad", "reasons": "skäl", "side": "sida", "unexplained": "oförklarade",
+    "months": "månader", "emails_a_month": "mejl i månaden", "invoiced": "fakturerat", "period": "månad", "plan": "prisplan",
     "run": "körning", "invoices": "fakturor", "files": "filer", "net": "netto", "vat": "moms", "total": "summa", "format": "format",
     "stage": "läge", "ball": "bollen hos", "days": "dagar", "next": "nästa steg", "to_gmail": "till Gmail", "share": "andel", "bar": "", "flags": "märkt", "reference": "referens", "opened_at": "öppnat", "here": "hos oss", "there": "hos dem", "line": "rad", "messages": "mejl", "brownout": "provstopp", "paused_by": "pausat av", "held": "hållna", "released": "släppta", "still_held": "hålls kvar", "result": "utfall", "lacks": "saknas",
     "passed": "godkänt", "selector": "selektor", "record": "post", "dns_host": "DNS-tjänst", "mail_service": "e-posttjänst",
@@ -63,6 +71,7 @@ _SWEDISH = {
     "host": "värd", "suffixes": "namnservrar slutar på", "servers": "namnservrar", "example": "exempel", "seen": "sedd",
     "first_at": "först", "last_at": "senast", "ttl": "giltigt (s)", "server": "frågad server", "covered": "täcks",
     "checked_at": "kontrollerad",
+    "expired": "för gamla", "cancelled": "avbrutna", "suppressed": "spärrade", "balanced": "går jämnt upp",
 }  # fmt: skip
 _WIDE = 200  # into a file or a pipe there is no edge to keep to
 _GAP = 2  # between columns; one of it is where rich would draw a line

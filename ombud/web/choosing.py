@@ -53,8 +53,7 @@ class ChoicePages:
 
     def __init__(self, web: Web) -> None:
         self._web, self._pages = web, Pages()
-        centre = web.settings.service_centre
-        self._centre = ServiceCentre(centre.webhook, centre.mail)
+        self._centre = ServiceCentre.of(web.settings)
         self._own_hosts = frozenset({base_url(web.settings).partition("://")[2].partition("/")[0].lower()})
 
     def handler(self, function: Handler) -> Handler:
@@ -265,7 +264,7 @@ class ChoicePages:
             "until": said_day(paused.until, language),
             "stop_day": said_day(known.last_day, language),
             "done": asked or paused.before,
-            "other_language": f"{request.url.path}?lang={'en' if language == 'sv' else 'sv'}",
+            "other_language": _switch(request, language),
             "action": f"{request.url.path}?lang={language}",
         }
         return self._pages.page("choice/pause.html", language, values)

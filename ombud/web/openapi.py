@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from ombud import __version__
 from ombud.errors import DomainTaken, Misconfigured, OmbudError, TlsRequired, TooMany, every_error
 from ombud.web.api import views
-from ombud.web.api.fields import BatchFields, ItemFields, MessageFields, RawFields
+from ombud.web.api.fields import BatchFields, CannotFields, ItemFields, MessageFields, RawFields
 from ombud.web.problems import MEDIA_TYPE
 
 _REF = "#/components/schemas/"
@@ -21,6 +21,7 @@ _ABOUT = """Send e-mail in your customers' names, and see what became of it.
 Authenticate with an API key: `Authorization: Bearer ombud_live_...`, or HTTP Basic with the user `api` and the key as the
 password. A key is one product's, live or test; what it sees is that product's mail in that mode. The customer comes from
 the key; a key that serves many customers names one with `X-Ombud-Customer`, or sends from a customer's proved domain.
+What a link opens (`/v1/shares`, `/v1/proofs`) takes no key.
 
 Errors are problem details (RFC 9457). Branch on `code`. When `retryable` is true, make the same call again after
 `Retry-After` seconds, with the same `Idempotency-Key`."""
@@ -37,13 +38,10 @@ _IDEMPOTENCY = {
         "with `Idempotent-Replayed: true`; another body under the same key is refused (422 `idempotency_mismatch`)."
     ),
 }  # fmt: skip
-_ID = {
-    "name": "id", "in": "path", "required": True, "schema": {"type": "string"},
-    "description": "The message's id, or one recipient's: `<id>-<n>`.",
-}  # fmt: skip
 _KEYS: list[dict[str, list[str]]] = [{"bearer": []}, {"basic": []}]
 _ALWAYS = (401, 403, 404, 422, 429, 500, 503)
 _WITH_BODY = (400, 408, 409, 413, 415, 507)
+_WITH_LINK = (403, 404, 410, 422, 500, 503)
 
 
 #: Calls that work as they stand, but for the key and the names; the page shows them, and a test makes them.
@@ -71,6 +69,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
             {"to": "Bo Ek <bo@tenant.example>", "variables": {"namn": "Bo", "manad": "maj", "belopp": 7200}},
         ],
     },
+    "CannotFields": {"reason": "Vår panel tar inte emot understreck i namn."},
 }
 
 
@@ -97,15 +96,11 @@ def codes(status: int) -> list[str]:
     return [error.code for error in error_list() if error.http == status]
 
 
-def _taking(*models: type[BaseModel]) -> dict[str, Any]:
+def _body(*models: type[BaseModel]) -> dict[str, Any]:
     schemas = [{"$ref": f"{_REF}{model.__name__}"} for model in models]
     schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
     examples = {model.__name__: {"value": EXAMPLES[model.__name__]} for model in models}
-    return {
-        "requestBody": {"required": True, "content": {"application/json": {"schema": schema, "examples": examples}}},
-        "parameters": [_IDEMPOTENCY, _CUSTOMER],
-        "security": _KEYS,
-    }
+    return {"required": True, "content": {"application/json": {"schema": schema, "examples": examples}}}
 
 
 def _sending(summary: str, answer: type[BaseModel], *models: type[BaseModel]) -> dict[str, Any]:
@@ -113,14 +108,31 @@ def _sending(summary: str, answer: type[BaseModel], *models: type[BaseModel]) ->
         "Idempotent-Replayed": {"description": "`true`: this is the first answer again.", "schema": {"type": "string"}}
     }
     accepted = {202: {"model": answer, "description": "Accepted, and on disk.", "headers": replayed}}
+    extra = {"requestBody": _body(*models), "parameters": [_IDEMPOTENCY, _CUSTOMER], "security": _KEYS}
     return {
         "summary": summary, "response_model": None, "status_code": 202,
-        "responses": {**accepted, **_problems(*_ALWAYS, *_WITH_BODY)}, "openapi_extra": _taking(*models),
+        "responses": {**accepted, **_problems(*_ALWAYS, *_WITH_BODY)}, "openapi_extra": extra,
     }  # fmt: skip
 
 
-def _asking(summary: str, *parameters: dict[str, Any], more: Iterable[int] = ()) -> dict[str, Any]:
-    extra = {"security": _KEYS, "parameters": [*parameters, _CUSTOMER]}
+def _opened(summary: str, statuses: Iterable[int] = _WITH_LINK) -> dict[str, Any]:
+    """By a link, without a key."""
+    return {
+        "summary": summary, "response_description": "As it is at this moment.", "responses": _problems(*statuses),
+    }  # fmt: skip
+
+
+def _saying(summary: str, *models: type[BaseModel]) -> dict[str, Any]:
+    """By a link, too."""
+    return {
+        "summary": summary, "response_description": "Noted.", "status_code": 202,
+        "responses": _problems(*_WITH_LINK, *(_WITH_BODY if models else (507,))),
+        "openapi_extra": {"requestBody": _body(*models)} if models else {},
+    }  # fmt: skip
+
+
+def _asking(summary: str, more: Iterable[int] = ()) -> dict[str, Any]:
+    extra = {"security": _KEYS, "parameters": [_CUSTOMER]}
     return {
         "summary": summary, "response_description": "As it is at this moment.",
         "responses": _problems(*_ALWAYS, *more), "openapi_extra": extra,
@@ -131,9 +143,13 @@ def _asking(summary: str, *parameters: dict[str, Any], more: Iterable[int] = ())
 SEND = _sending("Send a message", views.Accepted, MessageFields, RawFields)
 SEND_BATCH = _sending("Send a batch", views.BatchAccepted, BatchFields)
 LIST = _asking("List messages")
-SHOW = _asking("Show a message", _ID)
-TIMELINE = _asking("Show a timeline", _ID)
-CANCEL = _asking("Cancel a message", _ID, more=(409, 507))
+SHOW = _asking("Show a message")
+TIMELINE = _asking("Show a timeline")
+CANCEL = _asking("Cancel a message", more=(409, 507))
+SHARE = _opened("Show a supplier's page")
+DONE = _saying("Say that it is done")
+CANNOT = _saying("Say that it cannot be done", CannotFields)
+PROOF = _opened("Show a proof", (404, 422, 500, 503))
 
 
 _FIRST = (
@@ -163,7 +179,7 @@ def document(app: FastAPI) -> dict[str, Any]:
     made = get_openapi(title="Ombud", version=__version__, description=_ABOUT, routes=app.routes)
     components = made.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
-    for model in (MessageFields, RawFields, BatchFields, ItemFields):
+    for model in (MessageFields, RawFields, BatchFields, ItemFields, CannotFields):
         schema = model.model_json_schema(ref_template=_REF + "{model}")
         schemas.update(schema.pop("$defs", {}))
         schemas[model.__name__] = {**schema, "properties": _in_order(schema["properties"])}

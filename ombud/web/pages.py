@@ -97,7 +97,8 @@ class _Reader:
         content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
         return {
             "id": operation["operationId"], "method": method.upper(), "path": path, "summary": operation["summary"],
-            "description": operation["description"], "parameters": [self._parameter(one) for one in operation.get("parameters", ())],
+            "description": operation["description"], "keyed": "security" in operation,
+            "parameters": [self._parameter(one) for one in operation.get("parameters", ())],
             "bodies": [self._body(path, one, content["examples"]) for one in self._named(content.get("schema", {}))],
             "answers": [self._answer(status, answer) for status, answer in operation["responses"].items() if status < "300"],
             "refusals": [(status, answer["description"]) for status, answer in operation["responses"].items() if status >= "300"],

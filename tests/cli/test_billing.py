@@ -153,6 +153,11 @@ def test_what_if_prices_the_last_months(may: Ombud) -> None:
     said = may(*MAY, "billing", "whatif", "--customer", "eken", "--plan", "molntjanst-2024").json
     assert (said["net"], [one["period"] for one in said["lines"]]) == ("860.00", ["2024-04"])
     assert may(*MAY, "billing", "whatif", "--customer", "eken", code=1).error["code"] == "bad_field"
+    compared = may(*MAY, "billing", "whatif", "--customer", "eken", "--campaign", "molntjanst-2024").json
+    assert {one["plan"]: (one["emails_a_month"], one["net"]) for one in compared} == {
+        None: (40_000, "0.00"),
+        "molntjanst-2024": (40_000, "860.00"),
+    }
 
 
 def test_who_pays_is_started_and_stopped_by_hand(ombud: Ombud) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ombud.installation import opened
+from ombud.notices.outbox import GIVE_UP_AFTER, State, notice_table
 from ombud.seal import load_or_make
 
 ROUTE = """
@@ -158,6 +161,22 @@ def test_the_checks_have_swedish_names_for_people(offline: Any) -> None:
 def test_a_domain_that_should_be_signed_for_and_has_no_key_is_told(offline: Any) -> None:
     offline("routes", "assign", "mailgun-eu", "--customer", "norrvik")
     assert wrong(offline("doctor", code=3))["signing"]["found"] == "norrvik.example"
+
+
+def test_letters_and_webhooks_that_do_not_get_out_are_told(offline: Any) -> None:
+    notice = offline("webhooks", "test", "centre").json["notice"]
+    assert set(wrong(offline("doctor", code=3))) == {"name servers"}  # it has only just been put
+    with opened(offline.directory) as installation, installation.database.write() as tx:
+        put_at = tx.now - timedelta(hours=7, minutes=1)
+        tx.execute(notice_table.update().values(gives_up_at=put_at + GIVE_UP_AFTER))
+    found = wrong(offline("doctor", code=3))["outbox"]
+    assert found["found"] == "1 waiting, 0 given up; the oldest for 7 h"
+    assert "ombud notices retry" in found["advice"]
+    with opened(offline.directory) as installation, installation.database.write() as tx:
+        tx.execute(notice_table.update().values(state=State.GIVEN_UP, due_at=None))
+    assert wrong(offline("doctor", code=3))["outbox"]["found"] == "0 waiting, 1 given up"
+    offline("notices", "drop", notice, "--yes")
+    assert set(wrong(offline("doctor", code=3))) == {"name servers"}
 
 
 def test_a_full_disk_and_a_bad_certificate_are_told(offline: Any, monkeypatch: pytest.MonkeyPatch) -> None:

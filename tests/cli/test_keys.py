@@ -95,6 +95,7 @@ def test_the_vendors_zone_is_pushed_whole_and_a_refusal_is_told(
     asking("domains", "rotate-dkim", "lindgarden.example")
     monkeypatch.setenv("OMBUD_DNS__UPDATE_KEY", "stranger")
     assert asking("dns", "zone", "--push", code=1).error["code"] == "zone_not_taken"
+    assert asking("domains", "rotate-dkim", "--step", code=1).error["code"] == "zone_not_taken"
     monkeypatch.setenv("OMBUD_DNS__UPDATE_KEY", "ombud")
     asking("dns", "zone", "--push")
     assert asking("dns", "zone", "--json", "--unpublished").json == []
@@ -148,8 +149,26 @@ def test_domains_are_scanned_from_a_file_and_all_of_them(asking: Any, tmp_path: 
     assert head.startswith("domain,customer,") and first.startswith("lindgarden.example,lindgarden,")
     everything = asking("domains", "scan", "--all").json
     assert len(everything) == len({one["domain"] for one in everything}) > 5
-    file.write_text("domain\nnot a domain\n", "utf-8")
-    assert asking("domains", "scan", file, code=1).error["code"] == "bad_field"
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [("slug;domain\neken;eken.example\n\n# en rad\nlinden;https://linden.example/\n", 5), ("not a domain\n", 1),
+     ("slug;domain\neken\n", 2), ("domain\nangsg\xe5rden.example\n", 1)],
+)  # fmt: skip
+def test_a_file_to_scan_is_refused_by_the_line_that_is_no_domain(
+    asking: Any, tmp_path: Path, content: str, line: int
+) -> None:
+    file = tmp_path / "kunder.csv"
+    file.write_bytes(content.encode("latin-1"))
+    refused = asking("domains", "scan", file, code=1).error
+    assert refused["code"] == "bad_csv" and f"line {line}:" in refused["detail"]
+
+
+def test_a_file_to_scan_may_be_a_plain_list(asking: Any, tmp_path: Path) -> None:
+    file = tmp_path / "lista.txt"
+    file.write_text("# våra\nnobody.example\n\nNobody.Example.\n", "utf-8")
+    assert [one["domain"] for one in asking("domains", "scan", file).json] == ["nobody.example"]
 
 
 def test_from_domains_in_traffic_that_nobody_has_listed_are_scanned_too(asking: Any) -> None:
@@ -210,3 +229,19 @@ def test_a_record_of_a_key_is_the_one_that_verifiers_find(asking: Any, server: N
         asking("dns", "spf", "lindgarden.example", "--nameserver", f"127.0.0.1:{server.address[1]}").json["lookups"]
         == 2
     )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("domains", "share"), ("domains", "prove"), ("domains", "rotate-dkim"), ("dns", "spf"),
+     ("rules", "check", "--domain"), ("rules", "bulk", "--receiver", "gmail", "--reason", "x", "--domain")],
+)  # fmt: skip
+@pytest.mark.parametrize("typed", ["https://eken.example/", "info@eken.example"])
+def test_an_address_typed_as_a_domain_is_told_what_to_type(asking: Any, command: tuple[str, ...], typed: str) -> None:
+    refused = asking(*command, typed, code=1).error
+    assert refused["code"] == "not_a_domain" and refused["detail"].endswith("eken.example.")
+
+
+def test_what_is_no_ip_address_is_a_usage_error(asking: Any) -> None:
+    asking("rules", "check", "--domain", "eken.example", "--ip", "foo", code=2)
+    asking("dns", "spf", "eken.example", "--ip", "192.0.2.300", code=2)

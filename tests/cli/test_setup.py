@@ -50,7 +50,12 @@ def test_customers_are_listed_added_and_shown(ombud: Any) -> None:
     assert (linden["name"], linden["org_number"], linden["contact_name"]) == ("Stiftelsen Linden", "559990-1013", "Bo")
     eken = ombud("customers", "show", "eken").json
     assert eken["domains"] == ["eken.example"]
-    assert eken["routes"] == [], "its choice is live: nothing is set by hand"
+    ways = {one["product"]: (one["action"], one["route"], one["reason"]) for one in eken["routes"]}
+    assert ways["hyra"] == ("send", "eken-egen", "choice_live")
+    assert ways["ombud"] == ("send", "egen-server", "product_route")
+    bjallerbo = ombud("customers", "show", "bjallerbo", "--at", "2024-06-01T00:00").json
+    assert {one["reason"] for one in bjallerbo["routes"] if one["action"] == "refuse"} == {"no_active_choice"}
+    assert len(bjallerbo["routes"]) == 8, "every product has an answer"
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,18 @@ def test_a_rollback_after_the_stop_says_what_it_stops(ombud: Any) -> None:
     assert back["stopped_products"] == ["hyra"]
 
 
+def test_a_rollback_of_a_choice_that_was_live_ends_its_fee_with_the_last_of_its_switches(ombud: Any) -> None:
+    def back(switch: dict[str, Any], at: str) -> Any:
+        return ombud("switches", "roll-back", str(switch["switch"]), *BY, "--yes", "--at", at).json["fee_changed"]
+
+    first, second = ombud("switches", "list", "--customer", "havsbris").json
+    assert first["to"] == second["to"] == "mailgun-eu"
+    assert back(first, "2024-05-02T12:00") is False, "the other products' mail still goes by the subcontractor"
+    assert back(second, "2024-05-03T12:00") is True
+    stop = ("billing", "stop", "--customer", "havsbris", "--reason", "see", *BY)
+    assert ombud(*stop).json["changed"] is False, "there is nothing left to stop"
+
+
 def test_a_share_goes_first(ombud: Any) -> None:
     put = ("switches", "put", "--customer", "bjallerbo", "--to", "mailgun-eu", *BY, "--at", "2024-05-01T12:00")
     assert ombud(*put, "--canary", "20", "--canary-until", "2024-05-03T12:00").json["state"] == "canary"

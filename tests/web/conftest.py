@@ -16,9 +16,11 @@ from sqlalchemy import select
 
 from ombud.accounts import Mode, create_credential, load_directory
 from ombud.clock import TurnedClock
-from ombud.db import Database, GroupCommit
+from ombud.db import Database, GroupCommit, Transaction
 from ombud.db.snapshot import Snapshot
 from ombud.domains import load_ownership, prove_domain
+from ombud.domains.proof import Proof, ProofState, Seen, Signed, begin_proof, note_read, note_sent
+from ombud.ids import new_id
 from ombud.queue import Scope, content, get_message
 from ombud.queue.tables import recipient_table
 from ombud.routing import assign, load_facts, put_route
@@ -45,6 +47,23 @@ def one_url(sqlite_template: Path, tmp_path: Path) -> str:
     """For whole files of that kind: `database_url` is made this there."""
     shutil.copy(sqlite_template, tmp_path / "ombud.db")
     return f"sqlite:///{tmp_path / 'ombud.db'}"
+
+
+def proof_that_was_read(tx: Transaction) -> str:
+    """The id of a probe message from eken.example that came and was judged."""
+    address = "ombud-prov@eken.example"
+    id, signatures = new_id(), (Signed("x.example", "s1", "pass"),)
+    begin_proof(
+        tx,
+        Proof(
+            id, "eken.example", 1, 7, ProofState.ASKED, NOON, None, address, "p@x.example", "<1@x.example>", "0" * 32
+        ),
+    )
+    note_sent(tx, id, ProofState.SENT, "250 ok")
+    note_read(
+        tx, id, True, Seen("mx.x.example", "pass", "eken.example", signatures, "pass", address, True, False), NOON
+    )
+    return id
 
 
 @dataclass

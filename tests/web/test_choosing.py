@@ -16,9 +16,9 @@ import pytest
 from sqlalchemy import text
 
 from ombud import settings as settings_module
-from ombud.accounts import load_directory
+from ombud.accounts import load_directory, suspend_customer
 from ombud.accounts.links import Scope, links_about, make_link, revoke_link, uses_of
-from ombud.accounts.people import Person, put_person, remove_person
+from ombud.accounts.people import Person, mark_bounced, put_person, remove_person
 from ombud.campaigns.cases import case_of
 from ombud.choices import Campaign, Choice, load_choices, put_campaign, record_choice, shown_of
 from ombud.clock import TurnedClock
@@ -173,6 +173,9 @@ async def test_a_name_that_looks_like_markup_is_text(desk: Desk) -> None:
 
 async def test_a_choice_is_checked_made_and_answered_with_its_case(desk: Desk) -> None:
     token = desk.link()
+    with desk.database.write() as tx:  # another who may choose, whose letters come back
+        gone = put_person(tx, desk.cast.eken.id, "Gun Ek", "gun@eken.example", NOON, may_choose=True)
+        mark_bounced(tx, gone.id, NOON)
     done = await desk.choose(token)
     assert done.status_code == 303
     receipt = await desk.get(done.headers["location"])
@@ -383,8 +386,13 @@ async def test_links_are_sent_to_the_contacts_and_the_page_never_tells_who_or_wh
     assert found and (await desk.get(f"/c/{found[1]}")).status_code == 200
     desk.clock.turn(timedelta(hours=1))
     await desk.post(f"/choose/{SLUG}/eken")
-    with desk.database.read() as tx:
+    with desk.database.write() as tx:
         assert len(letters_of(tx)) == 2
+        suspend_customer(tx, "eken", desk.clock.now())
+    desk.clock.turn(timedelta(hours=1))
+    assert (await desk.post(f"/choose/{SLUG}/eken")).status_code == 200
+    with desk.database.read() as tx:
+        assert len(letters_of(tx)) == 2  # none to a customer that is suspended
 
 
 @on_sqlite

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from ombud.domains.shares import share
 from ombud.web import openapi
 from ombud.web.pages import said
 from tests.web.conftest import House
@@ -88,15 +89,26 @@ async def test_the_page_has_every_call_and_every_error(house: House) -> None:
 
 async def test_every_example_works_as_it_stands(house: House) -> None:
     document = (await house.call("", "GET", "/v1/openapi.json")).json()
+    with house.web.database.write() as tx:
+        token = share(tx, house.web.seal, "eken.example", "anna", house.web.clock.now())
     tried = 0
-    for path in ("/v1/messages", "/v1/messages/batch"):
+    for path in ("/v1/messages", "/v1/messages/batch", "/v1/shares/{token}/cannot"):
         content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
         for example in content["examples"].values():
-            answer = await house.call("eken", "POST", path, json=example["value"])
+            answer = await house.call("eken", "POST", path.format(token=token), json=example["value"])
             assert answer.status_code == 202, answer.text
             assert answer.json().get("refused", 0) == 0
             tried += 1
     assert tried == len(openapi.EXAMPLES)
+
+
+async def test_the_page_shows_a_key_only_where_one_is_needed(house: House) -> None:
+    text = (await house.call("", "GET", "/v1/docs")).text
+    keyed = {
+        name: "Authorization: Bearer" in text.partition(f'<section id="{name}"')[2].partition("</section>")[0]
+        for name in ("send_message", "say_cannot")
+    }
+    assert keyed == {"send_message": True, "say_cannot": False}
 
 
 async def test_every_reference_in_the_document_leads_somewhere(house: House) -> None:

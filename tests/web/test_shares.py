@@ -9,16 +9,16 @@ from typing import Any
 
 import httpx2
 import pytest
+from sqlalchemy import update
 
-from ombud.db import Database
-from ombud.domains import keep_key
-from ombud.domains.proof import Proof, ProofState, Seen, begin_proof, note_read, note_sent
-from ombud.domains.shares import latest_word, renew_shares, revoke_shares, share
+from ombud.domains import forget_domain, keep_key, prove_domain
+from ombud.domains.shares import open_share, page_log, renew_shares, revoke_shares, say_cannot, share
+from ombud.domains.watchlist import watch_table
 from ombud.errors import NotFound
 from ombud.mail.dkim import new_key
 from ombud.routing import assign, load_facts, put_route
 from tests.conftest import NOON, Cast
-from tests.web.conftest import House, on_sqlite
+from tests.web.conftest import House, on_sqlite, proof_that_was_read
 
 KEY = new_key("eken.example", "om1")
 DOMAIN = "eken.example"
@@ -40,6 +40,7 @@ def signed(house: House, cast: Cast) -> House:
         assert route
         assign(tx, cast.eken.id, None, route.id, NOON)
         keep_key(tx, house.web.seal, KEY, NOON)
+    house.web.facts.refresh(house.web.database)
     return house
 
 
@@ -58,6 +59,13 @@ async def test_the_link_shows_the_records_in_three_forms_and_what_is_known(signe
     assert [one["what"] for one in page["log"]] == ["made"]
 
 
+async def test_the_link_that_is_handed_out_leads_to_what_it_opens(signed: House) -> None:
+    token = made(signed)
+    answer = await signed.call("", "GET", f"/d/{token}")
+    assert (answer.status_code, answer.headers["location"]) == (307, f"/v1/shares/{token}")
+    assert (await signed.call("", "GET", "/d/a%0d%0ab")).headers["location"] == "/v1/shares/a%0D%0Ab"
+
+
 async def test_done_and_cannot_are_noted_and_reading_changes_nothing(signed: House) -> None:
     token = made(signed)
     before = (await signed.call("", "GET", f"/v1/shares/{token}")).json()
@@ -70,9 +78,6 @@ async def test_done_and_cannot_are_noted_and_reading_changes_nothing(signed: Hou
     assert [(one["what"], one["reason"]) for one in after["log"]] == [
         ("made", ""), ("done", ""), ("cannot", "Panelen tar inte _ i namn"),
     ]  # fmt: skip
-    with signed.web.database.read() as tx:
-        word = latest_word(tx, DOMAIN, signed.web.directory.value.customer("eken").id)
-    assert word is not None and word.what == "cannot"
 
 
 @pytest.mark.parametrize(
@@ -97,6 +102,38 @@ async def test_a_link_that_is_forged_revoked_or_of_another_kind_opens_nothing(si
     assert code(await signed.call("", "GET", f"/v1/shares/{token}")) == "link_revoked"
 
 
+async def test_what_was_done_again_at_once_is_noted_and_not_looked_at_again(signed: House) -> None:
+    path = f"/v1/shares/{made(signed)}/done"
+    assert (await signed.call("", "POST", path)).json() == {"noted": True, "looking": True}
+    with signed.web.database.write() as tx:
+        tx.execute(update(watch_table).values(checked_at=signed.web.clock.now()))
+    assert (await signed.call("", "POST", path)).json() == {"noted": True, "looking": False}
+
+
+async def test_a_link_opens_nothing_when_the_domain_is_anothers_or_nobodys(signed: House, cast: Cast) -> None:
+    token = made(signed)
+    with signed.web.database.write() as tx:
+        forget_domain(tx, DOMAIN)
+    assert code(await signed.call("", "GET", f"/v1/shares/{token}")) == "not_found"
+    with signed.web.database.write() as tx:
+        prove_domain(tx, DOMAIN, cast.linden, "operator", "seen", NOON)
+    assert code(await signed.call("", "GET", f"/v1/shares/{token}")) == "not_found"
+    assert code(await signed.call("", "POST", f"/v1/shares/{token}/done")) == "not_found"
+
+
+async def test_the_log_goes_on_over_all_links_in_order(signed: House) -> None:
+    first, hour, seal = made(signed), timedelta(hours=1), signed.web.seal
+    with signed.web.database.write() as tx:
+        say_cannot(tx, open_share(tx, seal, first, NOON), "semester", NOON + hour, "192.0.2.9")
+        revoke_shares(tx, DOMAIN, NOON + hour * 2)
+        second = share(tx, seal, DOMAIN, "bo", NOON + hour * 3)
+        log = page_log(tx, open_share(tx, seal, second, NOON + hour * 3))
+    assert [(one.what, one.by, one.at) for one in log] == [
+        ("made", "anna", NOON), ("cannot", "it_supplier", NOON + hour), ("revoked", "", NOON + hour * 2),
+        ("made", "bo", NOON + hour * 3),
+    ]  # fmt: skip
+
+
 async def test_a_link_ends_and_can_be_renewed(signed: House) -> None:
     token = made(signed, days=1)
     with signed.web.database.write() as tx:
@@ -107,22 +144,19 @@ async def test_a_link_ends_and_can_be_renewed(signed: House) -> None:
     assert page["valid_until"].startswith("2024-06-17")
 
 
-async def test_a_proof_is_shown_to_whoever_has_its_id(house: House, database: Database) -> None:
-    proof = Proof(
-        "01j0000000000000000000proof", DOMAIN, 1, 7, ProofState.ASKED, NOON, None, "ombud-prov@eken.example", "p@x.example",
-        "<1@x.example>", "0" * 32,
-    )  # fmt: skip
+async def test_a_proof_is_shown_to_whoever_has_its_id(house: House) -> None:
     with house.web.database.write() as tx:
-        begin_proof(tx, proof)
-        note_sent(tx, proof.id, ProofState.SENT, "250 ok")
-        note_read(
-            tx, proof.id, True, Seen("mx.x.example", "pass", DOMAIN, (), "pass", proof.header_from, True, False), NOON
-        )
-    shown = (await house.call("", "GET", f"/v1/proofs/{proof.id}")).json()
+        id = proof_that_was_read(tx)
+    answer = await house.call("", "GET", f"/v1/proofs/{id}")
+    assert answer.headers["x-robots-tag"] == "noindex"
+    shown = answer.json()
     assert (shown["ok"], shown["spf"], shown["aligned"], shown["at"]) == (
         True, "pass", {"spf": True, "dkim": False}, "2024-05-07T10:00:00Z",
     )  # fmt: skip
-    assert (await house.call("", "GET", "/v1/proofs/01jnothing")).status_code == 404
+    assert (shown["from"], shown["from_seen"]) == ("ombud-prov@eken.example", "ombud-prov@eken.example")
+    assert shown["signatures"] == [{"domain": "x.example", "selector": "s1", "result": "pass"}]
+    for wrong in ("01jnothing", id[:-1] + ("0" if id[-1] != "0" else "1"), id.upper(), "%00" * 26):
+        assert code(await house.call("", "GET", f"/v1/proofs/{wrong}")) == "not_found"
 
 
 def code(answer: httpx2.Response) -> str:

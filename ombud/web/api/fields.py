@@ -195,3 +195,9 @@ class Wanted(BaseModel):
     )
     limit: int = Field(25, ge=1, le=100, description="At most so many on a page.")
     cursor: str | None = Field(None, pattern=r"^[0-9a-z]{26}$", description="The `next_cursor` of the page before.")
+
+
+class CannotFields(Fields):
+    """Why the records cannot be put in."""
+
+    reason: str = Field(min_length=1, max_length=1000, description="In the supplier's own words.")

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
 
-from fastapi import Query
+from fastapi import Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,6 +17,7 @@ from ombud import queue
 from ombud.accounts import Sender
 from ombud.db import Transaction
 from ombud.errors import BadField, NotFound, OmbudError, WrongState
+from ombud.ids import ID_FORM
 from ombud.mail.encodedword import without_unsafe
 from ombud.queue import Change, Filter, Happening, MessageView, RecipientView, Scope, State, What, after
 from ombud.settings import KIB
@@ -33,7 +34,8 @@ T = TypeVar("T")
 #: The most recipients of one batch; a message may have as many as the SMTP door takes.
 MOST_ITEMS = 1000
 LARGE = 512 * KIB
-_ID = re.compile(r"([0-9a-hjkmnp-tv-z]{26})(?:-([0-9]{1,5}))?", re.ASCII)
+Id = Annotated[str, Path(description="The message's id, or one recipient's: `<id>-<n>`.")]
+_ID = re.compile(rf"({ID_FORM})(?:-([0-9]{{1,5}}))?", re.ASCII)
 _KEY = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")
 _CANCELLABLE = [state for state in State if after(state, What.CANCEL)]
 
@@ -83,21 +85,21 @@ class Messages:
         scope = self._who.sees(self._who.asks(request), request)
         return views.message_list(self._web, *await self._web.database.reading(_page, scope, wanted))
 
-    async def show_message(self, request: Request, id: str) -> views.Message:
+    async def show_message(self, request: Request, id: Id) -> views.Message:
         """Show a message with its recipients and its timeline. With a recipient's id (`<id>-<n>`): that one alone."""
         scope = self._who.sees(self._who.asks(request), request)
         message_id, n = _read(id)
         view, chosen, happened = await self._web.database.reading(_one, scope, message_id, n)
         return views.message(self._web, view, chosen, happened)
 
-    async def show_timeline(self, request: Request, id: str) -> views.Timeline:
+    async def show_timeline(self, request: Request, id: Id) -> views.Timeline:
         """Show what happened to a message, or to one recipient, in order, with the other side's words."""
         scope = self._who.sees(self._who.asks(request), request)
         message_id, n = _read(id)
         _, _, happened = await self._web.database.reading(_one, scope, message_id, n)
         return views.timeline(self._web, happened)
 
-    async def cancel_message(self, request: Request, id: str) -> views.Cancelled:
+    async def cancel_message(self, request: Request, id: Id) -> views.Cancelled:
         """Cancel a message, or one recipient, as far as it has not left. 409 `wrong_state` when there is nothing to cancel."""
         scope = self._who.sees(self._who.asks(request), request)
         message_id, n = _read(id)

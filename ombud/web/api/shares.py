@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import Path, Query
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import RedirectResponse, Response
 
-from ombud.accounts import load_directory
-from ombud.accounts.links import Link, Scope, open_link
+from ombud.accounts.links import Link
 from ombud.clock import Clock
 from ombud.db import Transaction
 from ombud.domains import load_ownership
@@ -19,27 +21,31 @@ from ombud.domains.hostbook import load_hosts
 from ombud.domains.hosts import UNKNOWN
 from ombud.domains.letter import records_to_publish
 from ombud.domains.proof import Proof, proof_by_id
-from ombud.domains.shares import page_log, say_cannot, say_done
+from ombud.domains.shares import open_share, page_log, say_cannot, say_done
 from ombud.domains.watchlist import report_of, watch_of
 from ombud.errors import NotFound
+from ombud.ids import ID_FORM, SECRET_FORM
+from ombud.mail.encodedword import without_unsafe
 from ombud.needs import needs_by_name
-from ombud.routing import load_facts
 from ombud.web import incoming
+from ombud.web.api.fields import CannotFields
+from ombud.web.api.shareviews import DoneNoted, Noted, ProofPage, SharePage
 from ombud.web.incoming import Bodies, strict_json
 from ombud.web.who import peer
 from ombud.web.world import Web
 
 LARGEST = 16 * 1024
-#: Whoever has the address may read it, and nobody in between is to keep it.
-_HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex"}
+#: Whoever has the address may read it; search engines are not to find it.
+_HIDDEN = ("X-Robots-Tag", "noindex")
 
-
-class Cannot(BaseModel):
-    """Why it cannot be done."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    reason: str = Field(min_length=1, max_length=1000, description="In the supplier's own words.")
+# What has another form is no link and no proof, and is answered as such: 404, and not 422.
+Token = Annotated[
+    str, Path(description="The last part of the link.", json_schema_extra={"pattern": f"^{SECRET_FORM}[0-9a-f]{{32}}$"})
+]
+ProofId = Annotated[
+    str, Path(description="The last part of the proof's address.", json_schema_extra={"pattern": f"^{ID_FORM}$"})
+]
+Language = Annotated[Literal["sv", "en"], Query(description="Of what the DNS host's panel wants.")]
 
 
 class Shares:
@@ -48,48 +54,49 @@ class Shares:
     def __init__(self, web: Web) -> None:
         self._web, self._bodies = web, Bodies(LARGEST)
 
-    async def show_share(self, request: Request) -> Response:
-        """`GET /v1/shares/{token}`: the records in three forms, what stands there now, and the log."""
-        language = "en" if request.query_params.get("lang") == "en" else "sv"
-        shown = await self._web.database.reading(self._page, request.path_params["token"], language)
-        return JSONResponse(shown, headers=_HEADERS)
+    async def show_share(self, token: Token, answer: Response, lang: Language = "sv") -> SharePage:
+        """Show what must stand in a domain's DNS, what stands there now, and what has been said. For the one who keeps the DNS: the
+        link is the whole right, and it opens this domain alone. Changes nothing."""
+        answer.headers.append(*_HIDDEN)
+        return await self._web.database.reading(self._page, token, lang)
 
-    async def say_done(self, request: Request) -> Response:
-        """`POST /v1/shares/{token}/done`: "it is done": the domain is looked at at once."""
-        looking = await self._write(request, lambda tx, link, clock: say_done(tx, link, clock.now(), peer(request)))
-        return JSONResponse({"noted": True, "looking": looking}, 202, _HEADERS)
+    async def lead_on(self, request: Request) -> Response:
+        """`GET /d/{token}`, the link as it is handed out: to what it opens."""
+        return RedirectResponse(f"/v1/shares/{quote(request.path_params['token'])}", 307)
 
-    async def say_cannot(self, request: Request) -> Response:
-        """`POST /v1/shares/{token}/cannot` with `reason`: a person reads it."""
+    async def say_done(self, request: Request, token: Token) -> DoneNoted:
+        """Say that the records have been put in. It is noted, and the domain is looked at at once."""
+        looking = await self._write(token, lambda tx, link, clock: say_done(tx, link, clock.now(), peer(request)))
+        return DoneNoted(noted=True, looking=looking)
+
+    async def say_cannot(self, request: Request, token: Token) -> Noted:
+        """Say that it cannot be done, and why. It is noted, for a person to read."""
         async with self._bodies.received(request) as body:
-            said = incoming.fields(Cannot, strict_json(body))
-        await self._write(
-            request, lambda tx, link, clock: say_cannot(tx, link, said.reason, clock.now(), peer(request))
-        )
-        return JSONResponse({"noted": True}, 202, _HEADERS)
+            said = incoming.fields(CannotFields, strict_json(body))
+        await self._write(token, lambda tx, link, clock: say_cannot(tx, link, said.reason, clock.now(), peer(request)))
+        return Noted(noted=True)
 
-    async def show_proof(self, request: Request) -> Response:
-        """`GET /v1/proofs/{id}`: what the receiver of a probe message said of it, and when."""
-        proof = await self._web.database.reading(proof_by_id, request.path_params["id"])
-        return JSONResponse(_proof_values(proof), headers=_HEADERS)
+    async def show_proof(self, id: ProofId, answer: Response) -> ProofPage:
+        """Show what the receiver of a probe message said of it, and when. Whoever has been given the id may see it."""
+        if not re.fullmatch(ID_FORM, id):
+            raise NotFound(kind="proof", name=without_unsafe(id[:40]))
+        answer.headers.append(*_HIDDEN)
+        return _proof_page(await self._web.database.reading(proof_by_id, id))
 
-    async def _write(self, request: Request, say: Callable[[Transaction, Link, Clock], Any]) -> Any:
-        token, web = request.path_params["token"], self._web
+    async def _write(self, token: str, say: Callable[[Transaction, Link, Clock], Any]) -> Any:
+        web = self._web
 
         def verb(tx: Transaction, pieces: Sequence[None]) -> list[Any]:
-            return [say(tx, open_link(tx, web.seal, token, Scope.DOMAIN, web.clock.now()), web.clock) for _ in pieces]
+            return [say(tx, open_share(tx, web.seal, token, web.clock.now()), web.clock) for _ in pieces]
 
         return await web.group.run(verb, None)
 
-    def _page(self, tx: Transaction, token: str, language: str) -> Mapping[str, Any]:
+    def _page(self, tx: Transaction, token: str, language: str) -> SharePage:
         web, now = self._web, self._web.clock.now()
-        link = open_link(tx, web.seal, token, Scope.DOMAIN, now)
-        directory, ownership = load_directory(tx), load_ownership(tx)
-        owned = ownership.domains.get(link.about)
-        if owned is None or owned.customer_id != link.customer_id:
-            raise NotFound(kind="domain", name=link.about)  # it has been given up, or is another's now
+        link = open_share(tx, web.seal, token, now)
+        directory, ownership = web.directory.value, load_ownership(tx)
         needs = needs_by_name(
-            tx, [link.about], now, ownership=ownership, facts=load_facts(tx), directory=directory,
+            tx, [link.about], now, ownership=ownership, facts=web.facts.value, directory=directory,
             vendor_zone=web.settings.dns.vendor_zone,
         )[link.about]  # fmt: skip
         report: Mapping[str, Any] = report_of(tx, link.about) or {}
@@ -97,10 +104,10 @@ class Shares:
         zone = report.get("zone") or link.about
         host = load_hosts(tx).host_of(link.about, report.get("name_servers", ()))
         records = records_to_publish(link.about, needs.records, report or None)
-        return {
+        return SharePage.model_validate({
             "domain": link.about, "customer": directory.customer_by_id(link.customer_id).name,
-            "valid_until": _moment(link.expires_at), "state": watch.state.value, "turn": watch.turn.value,
-            "checked_at": _moment(watch.checked_at), "next_check": _moment(watch.next_at), "stop_at": _moment(watch.stop_at),
+            "valid_until": link.expires_at, "state": watch.state, "turn": watch.turn,
+            "checked_at": watch.checked_at, "next_check": watch.next_at, "stop_at": watch.stop_at,
             "zone": zone, "dns_host": {"slug": host.slug, "name": host.name, "panel": host.panel} if host else None,
             "steps": (host or UNKNOWN).steps_sv if language == "sv" else (host or UNKNOWN).steps_en,
             "forms": {
@@ -108,22 +115,16 @@ class Shares:
                 "json": plain_rows(records, zone), "terraform": terraform(records, zone, host),
             },
             "records": report.get("records", []), "findings": report.get("findings", []),
-            "log": [
-                {"at": _moment(one.at), "what": one.what, "by": one.by, "reason": one.reason} for one in page_log(tx, link)
-            ],
-        }  # fmt: skip
+            "log": [asdict(entry) for entry in page_log(tx, link)],
+        })  # fmt: skip
 
 
-def _proof_values(proof: Proof) -> Mapping[str, Any]:
+def _proof_page(proof: Proof) -> ProofPage:
     seen = proof.seen
-    return {
-        "id": proof.id, "domain": proof.domain, "state": proof.state.value, "ok": proof.ok, "at": _moment(proof.at),
+    return ProofPage.model_validate({
+        "id": proof.id, "domain": proof.domain, "state": proof.state, "ok": proof.ok, "at": proof.at,
         "from": proof.header_from, "from_seen": seen.header_from, "message_id": proof.message_id, "receiver": seen.server,
         "spf": seen.spf, "spf_domain": seen.spf_domain, "dkim": seen.dkim,
-        "signatures": [{"domain": one.domain, "selector": one.selector, "result": one.result} for one in seen.signatures],
-        "dmarc": seen.dmarc, "aligned": {"spf": seen.aligned_spf, "dkim": seen.aligned_dkim}, "remarks": list(seen.remarks),
-    }  # fmt: skip
-
-
-def _moment(value: Any) -> str | None:
-    return value.isoformat().replace("+00:00", "Z") if value else None
+        "signatures": [asdict(one) for one in seen.signatures], "dmarc": seen.dmarc,
+        "aligned": {"spf": seen.aligned_spf, "dkim": seen.aligned_dkim}, "remarks": list(seen.remarks),
+    })  # fmt: skip
