@@ -77,3 +77,16 @@ def month_days(month: str) -> tuple[date, date]:
     """
     first = date.fromisoformat(f"{month}-01")
     return first, (first.replace(day=28) + timedelta(days=4)).replace(day=1)
+
+
+def months_before(month: str, number: int) -> list[str]:
+    """So many months before one, oldest first.
+
+    >>> months_before("2024-02", 3)
+    ['2023-11', '2023-12', '2024-01']
+    """
+    first, found = month_days(month)[0], list[str]()
+    for _ in range(number):
+        first = (first - timedelta(days=1)).replace(day=1)
+        found.insert(0, first.isoformat()[:7])
+    return found

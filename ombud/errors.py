@@ -185,6 +185,14 @@ class TooLateToPause(NotAllowed):
     http = 409
 
 
+class NoVendor(NotAllowed):
+    """Nobody is set as the sender of letters. Add name, customer and sender to [vendor], and `ombud apply` the file."""
+
+    code = "no_vendor"
+    sv = "Ingen är angiven som avsändare av brev. Lägg in name, customer och sender under [vendor], och kör `ombud apply`."
+    http = 409
+
+
 class ShownChanged(NotAllowed):
     """The text or the price has changed since you read it, so nothing was chosen. Read it again, and choose then."""
 

@@ -6,6 +6,8 @@ import secrets
 import time
 
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: no i, l, o, u to misread
+#: What `new_id` and `new_secret` make, as a regular expression.
+ID_FORM, SECRET_FORM = (f"[0-9a-hjkmnp-tv-z]{{{length}}}" for length in (26, 32))
 
 
 def new_id() -> str:

@@ -162,6 +162,7 @@ class Service:
         self._spawn(self._every(COUNT_EVERY, self.submissions.counting.flush))
         self._spawn(self._every(CAMPAIGNS_EVERY, self.campaigns.go_live))
         self._spawn(self._every(CAMPAIGNS_EVERY, self.campaigns.tell_of_brownouts))
+        self._spawn(self._every(CAMPAIGNS_EVERY, self.campaigns.settle_fees))
         self._spawn(self._every(FORGET_EVERY, self.campaigns.forget))
         self._spawn(self._every(ALARM_EVERY, self._raise_alarms))
         if self.settings.dns.watch:
@@ -212,6 +213,7 @@ class Service:
         await self.following.look(at_once=True)
         await self.following.watch_switches()
         await self.campaigns.tell_of_brownouts()
+        await self.campaigns.settle_fees()
         if self.settings.notices.tell:
             await self._write_letters()
             await self._follow_letters()
@@ -302,7 +304,9 @@ class Service:
         now = self.clock.now()
         if keyless := await self.database.reading(self._keyless, now):
             await self.rotation.make_first(keyless, now)
-        await self.rotation.round(now)
+        done = await self.rotation.round(now)
+        if done.refused:
+            log.warning("zone_not_taken", zone=self.rotation.vendor_zone, reason=done.refused)
 
     def _keyless(self, tx: Transaction, now: datetime) -> list[str]:
         return keyless_names(

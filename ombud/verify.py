@@ -204,6 +204,19 @@ def hold_unended(tx: Transaction) -> Select[Any]:
     return select(_named("hold", _hold.id)).where(or_(half, _hold.ended_at < _hold.held_at))
 
 
+@rule
+def hold_of_another(tx: Transaction) -> Select[Any]:
+    """A hold is of another customer, product or sender domain than its message: the wrong way would release it."""
+    of_message = hold_table.join(recipient_table, _r.id == _hold.recipient_id).join(
+        message_table, _m.id == _r.message_id
+    )
+    differs = or_(
+        _hold.customer_id != _m.customer_id, _hold.product_id != _m.product_id,
+        not_(_m.header_from.endswith("@" + _hold.sender_domain)),
+    )  # fmt: skip
+    return select(_named("hold", _hold.id)).select_from(of_message).where(differs)
+
+
 # --- who and which way ---------------------------------------------------------------------------------------------
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections import Counter
 from datetime import datetime, timedelta
+
+from sqlalchemy import select
 
 from ombud import installation as installation_module
 from ombud.accounts import load_directory, put_customer, put_product
@@ -15,7 +18,7 @@ from ombud.db import Database
 from ombud.domains import keep_key, prove_domain
 from ombud.mail.dkim import new_key
 from ombud.notices.letters import Writer, letters_of, put_letters, to_person
-from ombud.notices.outbox import Kind, State, count_notices, notice_table, put_notice
+from ombud.notices.outbox import Kind, State, notice_table, put_notice
 from ombud.notices.webhooks import put_webhook
 from ombud.queue import State as MailState
 from ombud.routing import assign, load_facts
@@ -72,9 +75,9 @@ async def _until(condition: object, seconds: float = 30) -> None:
         await asyncio.sleep(0.05)
 
 
-def _states(house: House) -> dict[State, int]:
+def _states(house: House) -> Counter[str]:
     with house.looking() as tx:
-        return count_notices(tx)
+        return Counter(tx.execute(select(notice_table.c.state)).scalars())
 
 
 @on_sqlite
