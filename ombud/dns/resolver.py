@@ -10,10 +10,12 @@ from ipaddress import ip_address
 
 import dns.asyncquery
 import dns.exception
+import dns.inet
 import dns.message
 import dns.resolver
 
 from ombud.dns.answer import Answer, Authority, NameServer, Status, canonical
+from ombud.dns.datagrams import Datagrams
 from ombud.dns.reading import query_for, read, whole_name
 
 #: Seconds for one try of one server.
@@ -152,7 +154,10 @@ class Resolver:
         return Answer(canonical(name), kind, Status.UNKNOWN, why=why, server=server)
 
     async def _exchange(self, query: dns.message.QueryMessage, host: str, port: int) -> dns.message.Message:
-        response, _ = await dns.asyncquery.udp_with_fallback(query, host, timeout=self._seconds, port=port)
+        with Datagrams(dns.inet.af_for_address(host), host, port) as datagrams:
+            response, _ = await dns.asyncquery.udp_with_fallback(
+                query, host, timeout=self._seconds, port=port, udp_sock=datagrams
+            )
         return response
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import threading
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import uvloop
 
 from ombud.dns import Resolver, Status, Zone, overlaid, remembering
 from ombud.sandbox.nameserver import NameServer, Zones
@@ -274,3 +276,22 @@ async def test_an_answer_is_asked_for_once_and_unknown_again(server: NameServer)
     for _ in range(2):
         assert (await remembered("bytes.example", "TXT")).unknown
     assert asked == ["eken.example", "bytes.example", "bytes.example"]
+
+
+@pytest.mark.parametrize("turns", [*range(8), 30])
+def test_a_question_broken_off_at_any_moment_keeps_no_event_loop_from_closing(turns: int) -> None:
+    async def ask_and_break_off(server: str) -> None:
+        question = asyncio.ensure_future(Resolver([server]).ask("eken.example", "TXT"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        question.cancel()
+        await asyncio.wait([question])
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        loop = uvloop.new_event_loop()
+        loop.run_until_complete(ask_and_break_off(f"127.0.0.1:{silent.getsockname()[1]}"))
+        closing = threading.Thread(target=loop.close, daemon=True)
+        closing.start()
+        closing.join(5)
+        assert not closing.is_alive()
