@@ -55,6 +55,10 @@ class Transaction:
         """Run SQL in the driver's own style for each row (see `Many`). Returns how many rows were changed."""
         return self._connection.exec_driver_sql(sql, list(rows)).rowcount
 
+    def ask(self, sql: str, values: Any) -> Sequence[Sequence[Any]]:
+        """Run SQL in the driver's own style (see `Question`), and give all of its rows."""
+        return self._connection.exec_driver_sql(sql, values).fetchall()
+
     @cached_property
     def now(self) -> datetime:
         moment = self._connection.execute(_NOW_POSTGRES if self.postgres else _NOW_SQLITE).scalar_one()
@@ -300,12 +304,13 @@ def _open_sqlite(url: URL) -> tuple[Engine, Engine]:
 
         return made
 
+    # Small caches: what they lack is in the system's page cache, which is not counted for every connection anew.
     write = engine(1, "BEGIN IMMEDIATE", (
         "page_size = 8192", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON",
-        "wal_autocheckpoint = 2000", "journal_size_limit = 67108864", "cache_size = -32768", "temp_store = MEMORY",
+        "wal_autocheckpoint = 2000", "journal_size_limit = 67108864", "cache_size = -16384", "temp_store = MEMORY",
     ))  # fmt: skip
     read = engine(
-        READERS, "BEGIN", ("wal_autocheckpoint = 0", "query_only = ON", "cache_size = -8192", "temp_store = MEMORY")
+        READERS, "BEGIN", ("wal_autocheckpoint = 0", "query_only = ON", "cache_size = -2048", "temp_store = MEMORY")
     )
     return write, read
 

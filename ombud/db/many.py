@@ -1,13 +1,13 @@
-"""One statement for many rows, on the hot path. SQLAlchemy writes the SQL, once for each database, and then steps aside:
-its work for each row would cost several times what the database's own does."""
+"""Statements of the hot path: one for many rows, and one that is asked again and again. SQLAlchemy writes the SQL, once for each
+database, and then steps aside: its work each time would cost several times what the database's own does."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Dialect, Insert, Table, Update
+from sqlalchemy import CompoundSelect, Dialect, Insert, Select, Table, Update
 from sqlalchemy.dialects import postgresql
 
 from ombud.db.database import Transaction
@@ -37,6 +37,28 @@ class Many:
         return plan
 
 
+class Question:
+    """`Question(select).ask(tx, {"a": 1})`: the rows as the driver gives them, for columns that need no conversion (numbers, texts).
+
+    At least two values are bound.
+    """
+
+    def __init__(self, statement: Select[Any] | CompoundSelect[Any]) -> None:
+        self._statement = statement
+        self._plans: dict[str, _Plan] = {}
+
+    def ask(self, tx: Transaction, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        plan = self._plans.get(tx.dialect.name) or self._plan(tx.dialect)
+        known = {**plan.constants, **values}
+        (arranged,) = plan.arranged([tuple(known[name] for name in plan.names)])
+        return tx.ask(plan.sql, arranged)
+
+    def _plan(self, dialect: Dialect) -> _Plan:
+        names = tuple(self._statement.compile(dialect=dialect).params)
+        plan = self._plans[dialect.name] = _Plan(self._statement, names, dialect)
+        return plan
+
+
 def insert_or_add(table: Table, number: str) -> Insert:
     """An INSERT that, where the row's key is there already, adds to the column `number` instead; both databases know it."""
     statement = postgresql.insert(table)
@@ -54,16 +76,20 @@ def insert_or_leave(table: Table) -> Insert:
 class _Plan:
     """The SQL for one database, and how a row becomes what its driver wants."""
 
-    def __init__(self, statement: Insert | Update, names: tuple[str, ...], dialect: Dialect) -> None:
+    def __init__(
+        self, statement: Insert | Update | Select[Any] | CompoundSelect[Any], names: tuple[str, ...], dialect: Dialect
+    ) -> None:
         compiled = statement.compile(
             dialect=dialect, column_keys=list(names) if isinstance(statement, Insert) else None
         )
         self.sql = str(compiled)
-        self._names = names
+        binds = {name: bind for bind, name in compiled.bind_names.items()}
+        self.constants = {name: bind.effective_value for name, bind in binds.items() if not bind.required}
+        self.names = names
         self._converters: list[tuple[int, Callable[[Any], Any]]] = [
             (place, convert)
             for place, name in enumerate(names)
-            if (convert := compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))
+            if (convert := binds[name].type.dialect_impl(dialect).bind_processor(dialect))
         ]
         # By place (SQLite) or by name (psycopg), as the driver has it.
         self._arrange: Callable[[Row], Any] = (
@@ -82,4 +108,4 @@ class _Plan:
         return tuple(values)
 
     def _named(self, row: Row) -> dict[str, Any]:
-        return dict(zip(self._names, row, strict=True))
+        return dict(zip(self.names, row, strict=True))

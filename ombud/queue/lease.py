@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import Select, bindparam, delete, insert, null, select, union_all, update
 from sqlalchemy import func as sql
 
-from ombud.db import Transaction
+from ombud.db import Question, Transaction
 from ombud.queue.origin import Origin
 from ombud.queue.settle import Change, change_all
 from ombud.queue.states import State, What
@@ -69,15 +70,6 @@ class Mail:
 
 
 _r, _m = recipient_table.c, message_table.c
-_due_in_lane = (
-    select(_r.id)
-    .where(
-        _r.route_id == bindparam("route"), _r.lane == bindparam("lane"), _r.due_at <= bindparam("now"),
-        _r.crashes < SUSPECTED,
-    )
-    .order_by(_r.due_at, _r.id)
-    .limit(bindparam("most"))
-)  # fmt: skip
 
 
 def lease(tx: Transaction, worker: str, route_id: int, most: int, served_last: int = 0) -> list[Lease]:
@@ -89,21 +81,13 @@ def lease(tx: Transaction, worker: str, route_id: int, most: int, served_last: i
     share important mail goes first. What some leave over, others get.
     """
     lanes = _lanes_in_turn(tx, route_id, served_last)
-    open_lanes: dict[int, list[int]] = {}
+    served: dict[int, list[int]] = {}
     for lane in lanes:
-        if len(open_lanes) < CUSTOMERS_A_LEASE or customer_of(lane) in open_lanes:
-            open_lanes.setdefault(customer_of(lane), []).append(lane)
-    taken: dict[int, list[int]] = {lane: [] for lane in lanes}
-    left = most
-    while open_lanes and left > 0:
-        share = max(1, left // len(open_lanes))
-        for customer in list(open_lanes):
-            got = _take_share(tx, route_id, open_lanes[customer], min(share, left), taken)
-            left -= got
-            if got < share:
-                del open_lanes[customer]  # has no more
-    ids = [number for lane in lanes for number in taken[lane]]
-    return _mark_leased(tx, worker, ids) if ids else []
+        if len(served) < min(CUSTOMERS_A_LEASE, most) or customer_of(lane) in served:
+            served.setdefault(customer_of(lane), []).append(lane)
+    taken = _take_shares(tx, route_id, list(served.values()), most)
+    before = {number: state for lane in lanes for number, state in taken.get(lane, ())}
+    return _mark_leased(tx, worker, before) if before else []
 
 
 def suspects_wait(tx: Transaction) -> bool:
@@ -116,26 +100,84 @@ def lease_suspect(tx: Transaction, worker: str, route_ids: Sequence[int]) -> lis
     """Take one due suspect of these routes, the one that has waited longest. A worker has one at a time: if it dies again,
     only one of them can have been the reason, and an innocent one is not set aside for another's sake."""
     due = (
-        select(_r.id)
+        select(_r.id, _r.state)
         .where(_r.crashes >= SUSPECTED, _r.due_at <= tx.now, _r.route_id.in_(route_ids))
         .order_by(_r.due_at, _r.id)
         .limit(1)
     )
-    ids = [row.id for row in tx.execute(tx.skip_locked(due))]
-    return _mark_leased(tx, worker, ids) if ids else []
+    before = {row.id: row.state for row in tx.execute(tx.skip_locked(due))}
+    return _mark_leased(tx, worker, before) if before else []
 
 
-def _take_share(tx: Transaction, route_id: int, lanes: list[int], share: int, taken: dict[int, list[int]]) -> int:
-    """Add one customer's share to what is taken, its first lanes first. Returns how many there were."""
-    got = 0
+#: By lane: what is due in it and taken, each with the state that it had.
+_Taken = Mapping[int, Sequence[tuple[int, str]]]
+
+
+def _take_shares(tx: Transaction, route_id: int, customers: Sequence[Sequence[int]], most: int) -> _Taken:
+    """An equal share for each customer, given by its lanes; within a share the first lanes first."""
+    lanes = [lane for of_one in customers for lane in of_one]
+    asked = -(-most // max(1, len(customers)))
+    while lanes:
+        due = _due_in_lanes(tx, route_id, lanes, asked)
+        shares = _equal_shares([sum(len(due[lane]) for lane in of_one) for of_one in customers], most)
+        # Whoever has more than was asked for can take what others leave over: then it is asked for.
+        if asked >= most or sum(shares) == most or all(len(found) < asked for found in due.values()):
+            return {
+                lane: part
+                for of_one, share in zip(customers, shares, strict=True)
+                for lane, part in _first(due, of_one, share)
+            }
+        asked = min(most, asked * 4)
+    return {}
+
+
+def _equal_shares(wants: Sequence[int], most: int) -> list[int]:
+    """So much of `most` for each; what some do not want the others get, and odd ones go to the first."""
+    shares, hungry, left = [0] * len(wants), [n for n, want in enumerate(wants) if want], most
+    while hungry and left:
+        equal = max(1, left // len(hungry))
+        for n in hungry:
+            more = min(equal, wants[n] - shares[n], left)
+            shares[n] += more
+            left -= more
+        hungry = [n for n in hungry if shares[n] < wants[n]]
+    return shares
+
+
+def _first(due: _Taken, lanes: Sequence[int], share: int) -> Iterator[tuple[int, Sequence[tuple[int, str]]]]:
+    """The first `share` of what is due in the lanes, lane by lane."""
     for lane in lanes:
-        if got < share:
-            # What this lease took from the lane already is still due in the table, ahead of what is asked for now.
-            values = {"route": route_id, "lane": lane, "now": tx.now, "most": len(taken[lane]) + share - got}
-            rows = [row.id for row in tx.execute(tx.skip_locked(_due_in_lane), values)]
-            got += len(rows) - len(taken[lane])
-            taken[lane] = rows
-    return got
+        part = due[lane][:share]
+        share -= len(part)
+        yield lane, part
+
+
+def _due_in_lanes(tx: Transaction, route_id: int, lanes: Sequence[int], most: int) -> _Taken:
+    """Of each lane the first `most` that are due, without the suspects."""
+    due: dict[int, list[tuple[int, str]]] = {lane: [] for lane in lanes}
+    values = {"route": route_id, "now": tx.now, "most": most, **{f"lane{n}": lane for n, lane in enumerate(lanes)}}
+    for lane, number, state in _due_question(len(lanes), tx.postgres).ask(tx, values):
+        due[lane].append((number, state))
+    return due
+
+
+@cache
+def _due_question(lanes: int, locking: bool) -> Question:
+    """One statement for so many lanes: an index step for each, and none over the mail behind it."""
+
+    def of_lane(n: int) -> Select[Any]:
+        due = (
+            select(_r.lane, _r.id, _r.state)
+            .where(
+                _r.route_id == bindparam("route"), _r.lane == bindparam(f"lane{n}"), _r.due_at <= bindparam("now"),
+                _r.crashes < SUSPECTED,
+            )
+            .order_by(_r.due_at, _r.id)
+            .limit(bindparam("most"))
+        )  # fmt: skip
+        return select((due.with_for_update(skip_locked=True) if locking else due).subquery())
+
+    return Question(union_all(*map(of_lane, range(lanes))) if lanes > 1 else of_lane(0))
 
 
 def _lanes_in_turn(tx: Transaction, route_id: int, served_last: int) -> list[int]:
@@ -159,28 +201,27 @@ def _lanes_query() -> Any:
 _LANES = _lanes_query()
 
 
-def _mark_leased(tx: Transaction, worker: str, ids: list[int]) -> list[Lease]:
-    fence = tx.execute(
-        update(fence_table).values(number=fence_table.c.number + 1).returning(fence_table.c.number)
-    ).scalar_one()
-    before = {row.id: row.state for row in tx.execute(select(_r.id, _r.state).where(_r.id.in_(ids)))}
-    rows = tx.execute(
-        update(recipient_table)
-        .where(_r.id.in_(ids), _r.due_at.is_not(None))
-        .values(state=State.LEASED, worker=worker, fence=fence, due_at=None)
-        .returning(
-            _r.id, _r.message_id, _r.n, _r.address, _r.variables, _r.route_id, _r.lane, _r.attempts, _r.expires_at
+_NEXT_FENCE = update(fence_table).values(number=fence_table.c.number + 1).returning(fence_table.c.number)
+_MARK_LEASED = (
+    update(recipient_table)
+    .where(_r.id.in_(bindparam("ids", expanding=True)), _r.due_at.is_not(None))
+    .values(state=State.LEASED, worker=bindparam("by"), fence=bindparam("new_fence"), due_at=null())
+    .returning(_r.id, _r.message_id, _r.n, _r.address, _r.variables, _r.route_id, _r.lane, _r.attempts, _r.expires_at)
+)
+
+
+def _mark_leased(tx: Transaction, worker: str, before: Mapping[int, str]) -> list[Lease]:
+    """Lease these, in that order; `before` says what state each of them has."""
+    fence = tx.execute(_NEXT_FENCE).scalar_one()
+    marked: Sequence[Any] = tx.execute(_MARK_LEASED, {"ids": list(before), "by": worker, "new_fence": fence}).all()
+    leases = {
+        id: Lease(
+            id, fence, message_id, n, address, variables, route_id, lane, attempts,
+            before[id] == State.UNKNOWN, expires_at <= tx.now,
         )
-    )  # fmt: skip
-    place = {number: n for n, number in enumerate(ids)}
-    leases = [
-        Lease(
-            row.id, fence, row.message_id, row.n, row.address, row.variables, row.route_id, row.lane, row.attempts,
-            before[row.id] == State.UNKNOWN, row.expires_at <= tx.now,
-        )
-        for row in rows
-    ]  # fmt: skip
-    return sorted(leases, key=lambda one: place[one.recipient_id])  # RETURNING keeps no order
+        for id, message_id, n, address, variables, route_id, lane, attempts, expires_at in marked
+    }  # fmt: skip
+    return [leases[id] for id in before if id in leases]  # RETURNING keeps no order
 
 
 def _routes_query() -> Any:

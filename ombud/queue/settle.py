@@ -85,6 +85,11 @@ _MARK_SENDING = (
     .values(state=State.SENDING)
     .returning(_r.id)
 )
+_THEIR_ROWS = select(
+    _r.id, _r.state, _r.fence, _r.attempts, _r.crashes, _r.reason, _r.route_id, _r.customer_id, _r.message_id
+).where(_r.id.in_(bindparam("ids", expanding=True)))  # fmt: skip
+# In order of the key, so that two transactions never wait for each other.
+_THEIR_ROWS_LOCKED = _THEIR_ROWS.order_by(_r.id).with_for_update()
 _ATTEMPTS = Many(
     insert(attempt_table), "recipient_id", "n", "route_id", "started_at", "ended_at", "result", "code", "enhanced", "words",
     "remote",
@@ -149,11 +154,7 @@ def commit_sending(tx: Transaction, leases: Sequence[tuple[int, int]]) -> list[b
 
 def _hold(tx: Transaction, ids: Sequence[int]) -> dict[int, Any]:
     """The rows as they are, locked until the transaction ends."""
-    query = select(
-        _r.id, _r.state, _r.fence, _r.attempts, _r.crashes, _r.reason, _r.route_id, _r.customer_id, _r.message_id
-    ).where(_r.id.in_(ids))  # fmt: skip
-    # In order of the key, so that two transactions never wait for each other.
-    rows = tx.execute(query.order_by(_r.id).with_for_update() if tx.postgres else query)
+    rows = tx.execute(_THEIR_ROWS_LOCKED if tx.postgres else _THEIR_ROWS, {"ids": ids})
     return {row.id: row for row in rows}
 
 
