@@ -1,7 +1,8 @@
 """The systems that are measured: how each is set up in a folder of its own, started and stopped.
 
 All sign for the same hundred domains with the same keys, and send everything to the same sink. Ombud takes mail in by TLS
-and AUTH, its only way, with all of its product logic on; its peers by plain SMTP without a password, as they come.
+and AUTH, its only way, with all of its product logic on. Its peers come twice: by plain SMTP without a password, as they come,
+and as a submission service has to be, by TLS (Haraka with AUTH too; Postfix would need a SASL service beside it).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +25,7 @@ from ombud.domains import keep_key, prove_domain
 from ombud.installation import Installation, opened
 from ombud.mail.dkim import dns_record, new_key, to_pem
 from ombud.routing import Limits, assign, load_facts, put_route
+from ombud.smtp.certificate import make_certificate
 from ombud.usage import usage_of
 from trials.bench.machine import free_port
 from trials.bench.mails import DOMAINS
@@ -39,6 +42,8 @@ SIGNED = (
     "List-Unsubscribe",
     "List-Unsubscribe-Post",
 )
+#: The name of a system that takes mail in as Ombud does.
+BY_TLS = "+tls"
 #: Where install-peers.sh puts what comes from npm.
 HARAKA = Path(os.environ.get("OMBUD_PEERS", "var/peers")) / "haraka"
 START_SECONDS = 120
@@ -183,12 +188,11 @@ def _slug(domain: str) -> str:
 class PostfixOpendkim:
     """Postfix with OpenDKIM as its milter, as Debian packages them; tuned: no DNS, many processes, no delay on input."""
 
-    name: str = "postfix+opendkim"
-    load_options: Sequence[str] = ()
-
-    def __init__(self, folder: Path, sink_port: int, keys: Path) -> None:
+    def __init__(self, folder: Path, sink_port: int, keys: Path, *, tls: bool = False) -> None:
+        self.name = "postfix+opendkim" + (BY_TLS if tls else "")
+        self.load_options: Sequence[str] = ("-s", "implicit") if tls else ()
         self.folder, self.port = folder, free_port()
-        self._sink_port, self._keys = sink_port, keys
+        self._sink_port, self._keys, self._tls = sink_port, keys, tls
         self._programs = Programs(folder)
 
     def missing(self) -> str:
@@ -248,8 +252,13 @@ class PostfixOpendkim:
             "smtpd_milters": f"unix:{milter}", "milter_protocol": "6", "milter_default_action": "tempfail",
             "smtp_tls_security_level": "none",
         }  # fmt: skip
+        wrapped = ""
+        if self._tls:
+            certificate, key = make_certificate(self.folder / "etc", "gw.example")
+            options |= {"smtpd_tls_cert_file": str(certificate), "smtpd_tls_key_file": str(key)}
+            wrapped = " -o smtpd_tls_wrappermode=yes"
         (self.folder / "etc/main.cf").write_text("".join(f"{name} = {value}\n" for name, value in options.items()))
-        (self.folder / "etc/master.cf").write_text(f"127.0.0.1:{self.port} inet n - n - - smtpd\n{_MASTER}")
+        (self.folder / "etc/master.cf").write_text(f"127.0.0.1:{self.port} inet n - n - - smtpd{wrapped}\n{_MASTER}")
 
 
 # service, type, private, unprivileged, chroot, wakeup, processes, command
@@ -271,6 +280,7 @@ retry unix - - n - - error
 anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
+tlsmgr unix - - n 1000? 1 tlsmgr
 """
 
 _RELAY_ALL = """\
@@ -286,12 +296,11 @@ exports.sink = (next) => next(OK, { priority: 0, exchange: '127.0.0.1', port: %d
 class Haraka:
     """Haraka with its DKIM plugin, as npm has them; two workers."""
 
-    name: str = "haraka"
-    load_options: Sequence[str] = ()
-
-    def __init__(self, folder: Path, sink_port: int, keys: Path) -> None:
+    def __init__(self, folder: Path, sink_port: int, keys: Path, *, tls: bool = False) -> None:
+        self.name = "haraka" + (BY_TLS if tls else "")
+        self.load_options: Sequence[str] = ("-s", "implicit", "-a", "product:secret") if tls else ()
         self.folder, self.port = folder, free_port()
-        self._sink_port, self._keys = sink_port, keys
+        self._sink_port, self._keys, self._tls = sink_port, keys, tls
         self._programs = Programs(folder)
 
     def missing(self) -> str:
@@ -328,6 +337,12 @@ class Haraka:
             "headers.ini": "[main]\nreject=false\n[headers]\n",
             "dkim.ini": f"[sign]\nenabled=true\nselector={SELECTOR}\ndomain=gw.example\nheaders={','.join(SIGNED)}\n[verify]\nenabled=false\n",
         }
+        if self._tls:
+            certificate, key = make_certificate(config, "gw.example")
+            files["smtp.ini"] += f"smtps_port={self.port}\n"
+            files["plugins"] += "tls\nauth/flat_file\n"
+            files["tls.ini"] = f"key={key.name}\ncert={certificate.name}\n"
+            files["auth_flat_file.ini"] = "[core]\nmethods=PLAIN\n[users]\nproduct=secret\n"
         for name, text in files.items():
             (config / name).write_text(text)
         (self.folder / "plugins/relayall.js").write_text(_RELAY_ALL % self._sink_port)
@@ -355,4 +370,6 @@ SYSTEMS: dict[str, Callable[[Path, int, Path], System]] = {
     "ombud": Ombud,
     "postfix+opendkim": PostfixOpendkim,
     "haraka": Haraka,
+    f"postfix+opendkim{BY_TLS}": partial(PostfixOpendkim, tls=True),
+    f"haraka{BY_TLS}": partial(Haraka, tls=True),
 }
