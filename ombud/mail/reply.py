@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 _ENHANCED = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?: |$)")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +45,21 @@ class Reply:
         return " ".join(part for part in (str(self.code), self.enhanced, self.text.replace("\n", " / ")) if part)
 
 
-def read_reply(lines: list[str]) -> Reply:
-    """Make a Reply of its lines, each whole, without CRLF (`250-first`, `250 last`). Raises ValueError when it is none.
+def read_reply(raw: bytes) -> Reply:
+    """Make a Reply of one whole reply as it came, without its last line break. Raises ValueError when it is none.
 
-    The enhanced code is taken from the first line and stripped from every line that repeats it (RFC 2034 4).
+    The enhanced code is taken from the first line and stripped from every line that repeats it (RFC 2034 4). Control
+    characters in the text become U+FFFD.
     """
+    # Most replies are the same few lines again and again; a long one is not worth keeping.
+    return _read_short(raw) if len(raw) <= 128 else _read(raw)
+
+
+def _read(raw: bytes) -> Reply:
+    text = raw.decode("utf-8", "replace").replace("\r\n", "\n").removesuffix("\r")
+    lines = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text).split("\n")
+    if any(line[3:4] not in ("", " ", "-") for line in lines):
+        raise ValueError("neither space nor hyphen after the code")
     codes = {line[:3] for line in lines}
     if len(codes) != 1 or not (code := codes.pop()).isdigit() or not 200 <= int(code) <= 599:
         raise ValueError(f"not an SMTP reply: {lines[:1]!r}")
@@ -58,3 +70,6 @@ def read_reply(lines: list[str]) -> Reply:
     if enhanced:
         texts = [text.removeprefix(enhanced).lstrip() for text in texts]
     return Reply(int(code), enhanced, "\n".join(texts))
+
+
+_read_short = lru_cache(maxsize=256)(_read)

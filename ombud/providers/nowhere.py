@@ -8,7 +8,7 @@ from typing import Self
 from ombud.errors import BadField
 from ombud.mail.records import Record
 from ombud.mail.reply import Reply
-from ombud.mail.smtp.client import Answer, Stage
+from ombud.mail.smtp.answer import Answer, Stage
 from ombud.providers.provider import LEASE_LOST, Commit, Outcome, Outgoing, Surroundings, judge
 
 NOTHING_SENT = Answer(Stage.DOT, Reply(250, "2.0.0", "test mode: nothing was sent"))

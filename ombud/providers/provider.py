@@ -14,7 +14,7 @@ from typing import Protocol, Self
 from ombud.mail.address import Address
 from ombud.mail.records import Record
 from ombud.mail.reply import Reply
-from ombud.mail.smtp.client import Answer, Stage
+from ombud.mail.smtp.answer import Answer, Stage
 
 Resolve = Callable[[str], Awaitable[Sequence[str]]]
 """Gives a host name's IP addresses, in the order to try them; [] when it has none, OSError when nobody knows."""

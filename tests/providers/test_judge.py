@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ombud.mail.reply import Reply
-from ombud.mail.smtp.client import Answer, Stage
+from ombud.mail.smtp.answer import Answer, Stage
 from ombud.providers.provider import LEASE_LOST, Result, judge
 
 D, P, F, U = Result.DELIVERED, Result.DEFERRED, Result.FAILED, Result.UNKNOWN

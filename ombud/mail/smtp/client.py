@@ -17,47 +17,22 @@ it was asked for is never taken for the answer to something else.
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 
-from ombud.mail.address import Address
 from ombud.mail.reply import Reply, read_reply
+from ombud.mail.smtp.answer import Answer, Stage
+from ombud.mail.smtp.capabilities import Capabilities, read_capabilities
+from ombud.mail.smtp.data import FINAL_DOT
+from ombud.mail.smtp.login import Login
+from ombud.mail.smtp.transaction import Envelope, Transaction
 
 MAX_REPLY = 16 * 1024  # RFC 5321 4.5.3.1.5 allows lines of 512; a reply may have many. Beyond this it is not one.
-MAX_COMMAND = 512  # RFC 5321 4.5.3.1.4
-MAX_PATH = 254  # RFC 5321 4.5.3.1.3: 256 with the angle brackets
-FINAL_DOT = b".\r\n"
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-# What could end a path early, or hide in one. Quoted local parts, where some of it is legal, are never sent.
-_UNSAFE = re.compile(r'[\x00-\x20<>"\\\x7f-\xa0\u2028\u2029]')
-_REPLY_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _HELLO_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,253}[A-Za-z0-9])?|\[[A-Za-z0-9.:-]{2,60}\]")
 _NO_SUCH_COMMAND = frozenset({500, 501, 502, 504})  # to EHLO: an old server; RFC 5321 3.2 says to try HELO
-
-
-class Stage(StrEnum):
-    """What the next reply answers; where a dialogue was when it ended."""
-
-    CONNECT = "connect"  # no connection yet; only the transport uses it
-    GREETING = "greeting"
-    HELLO = "hello"  # EHLO, or HELO
-    TLS = "tls"  # STARTTLS and the handshake
-    AUTH = "auth"
-    IDLE = "idle"  # nothing was asked; `begin` may be called
-    OURS = "ours"  # nothing was asked: we decided, by what the server offers or for our own reasons
-    RESET = "reset"
-    MAIL = "mail"
-    RCPT = "rcpt"
-    DATA = "data"
-    BODY = "body"  # the server waits for the content; without the final dot it must not deliver (RFC 5321 4.1.1.4)
-    DOT = "dot"  # past the point of no return: the final dot is out, its answer is not in
-    QUIT = "quit"
-    ENDED = "ended"
 
 
 class StartTls(StrEnum):
@@ -66,40 +41,6 @@ class StartTls(StrEnum):
     REQUIRED = "required"  # without it: no credentials, no mail
     OFFERED = "offered"  # if the server offers it (RFC 7435); credentials still need it
     NEVER = "never"  # TLS is there from the first byte, or is not wanted
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """Credentials for AUTH. `mechanism` is "plain", "login" or "auto" (PLAIN where offered). Raises ValueError for controls."""
-
-    user: str
-    password: str = field(repr=False)
-    mechanism: str = "auto"
-
-    def __post_init__(self) -> None:
-        # RFC 4616 2: NUL parts the fields of PLAIN; a control character in either could only be an attack or a mistake.
-        if _CONTROL.search(self.user) or _CONTROL.search(self.password):
-            raise ValueError("control character in SMTP credentials")
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """What a mail transaction needs to know of a message."""
-
-    mail_from: Address | None
-    recipients: tuple[Address, ...]
-    size: int
-    has_8bit: bool = False
-    needs_utf8: bool = False  # raw UTF-8 in the header; addresses are looked at one by one
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a recipient was told, and at which stage. Not `heard`: the other side said nothing readable, the words are ours."""
-
-    stage: Stage
-    reply: Reply
-    heard: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,44 +75,6 @@ class Ended:
 Event = SecureNow | Ready | BodyWanted | Finished | Ended
 
 
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What EHLO said that the server can do (RFC 5321 4.1.1.1). Nothing, after HELO."""
-
-    names: frozenset[str] = frozenset()  # upper case
-    mechanisms: frozenset[str] = frozenset()  # of AUTH, upper case
-    max_size: int = 0  # RFC 1870 4: 0 when there is no fixed limit
-    pipelining: bool = False
-    eight_bit: bool = False
-    utf8: bool = False
-
-
-def read_capabilities(text: str) -> Capabilities:
-    """Read the text of a reply to EHLO: the first line is a greeting, each further one a keyword and its parameters."""
-    words: dict[str, list[str]] = {}
-    for line in text.split("\n")[1:]:
-        # "AUTH=PLAIN LOGIN" is how servers wrote it before RFC 2554; some still say both.
-        keyword, *parameters = re.sub(r"(?i)^AUTH=", "AUTH ", line.strip()).upper().split() or [""]
-        words.setdefault(keyword, []).extend(parameters)
-    size = words.get("SIZE", [])[:1]
-    return Capabilities(
-        names=frozenset(words) - {""},
-        mechanisms=frozenset(words.get("AUTH", [])),
-        max_size=int(size[0]) if size and size[0].isascii() and size[0].isdigit() and len(size[0]) < 20 else 0,
-        pipelining="PIPELINING" in words,
-        eight_bit="8BITMIME" in words,
-        utf8="SMTPUTF8" in words,
-    )
-
-
-def dot_stuffed(content: bytes) -> bytes:
-    """The content as it goes over the wire (RFC 5321 4.5.2), ending with CRLF; FINAL_DOT follows it."""
-    content = content.replace(b"\r\n.", b"\r\n..")  # no copy where nothing is found
-    if content.startswith(b"."):
-        content = b"." + content
-    return content if content.endswith(b"\r\n") or not content else content + b"\r\n"
-
-
 class Dialogue:
     """One SMTP connection's talk, from the greeting to QUIT. See the module for how it is driven."""
 
@@ -189,13 +92,13 @@ class Dialogue:
         self._starttls = starttls
         self._login = login
         self._login_allowed = clear_login
-        self._challenges: deque[bytes] = deque()
+        self._auth_lines: deque[bytes] = deque()  # what AUTH has yet to say
         self._buffer = b""
         self._out: list[bytes] = []
         self._handshaking = False
         self._said_helo = False
         self._must_reset = False
-        self._open_transaction: _Transaction | None = None
+        self._open_transaction: Transaction | None = None
 
     # --- what the transport calls ---
 
@@ -221,7 +124,7 @@ class Dialogue:
                 return events + self._end_unreadable(self._buffer, "it answered before it was asked")
             try:
                 raw = self._next_reply()
-                reply = _parse(raw) if raw is not None else None
+                reply = read_reply(raw) if raw is not None else None
             except ValueError:
                 return events + self._end_unreadable(self._buffer, "that is no SMTP reply")
             if reply is None:
@@ -253,7 +156,7 @@ class Dialogue:
         """Start a mail transaction; in one write if the server pipelines (RFC 2920). Only when `stage` is IDLE."""
         if self.stage is not Stage.IDLE:
             raise RuntimeError(f"a transaction cannot begin at the stage {self.stage}")
-        transaction = _Transaction.of(envelope, self.capabilities)
+        transaction = Transaction.of(envelope, self.capabilities)
         if not transaction.asked:
             return [Finished(transaction.all_answers())]
         self._open_transaction = transaction
@@ -314,7 +217,7 @@ class Dialogue:
         return [ended] if transaction is None else [Finished(transaction.all_answers(answer)), ended]
 
     def _end_unreadable(self, raw: bytes, why: str) -> list[Event]:
-        shown = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", raw[:80].decode("utf-8", "replace"))
+        shown = _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", raw[:80].decode("utf-8", "replace"))
         reply = Reply(451, "4.5.0", f"the server's answer could not be read ({why}): {shown}")
         return self._end(Answer(self.stage, reply, heard=False))
 
@@ -374,26 +277,19 @@ class Dialogue:
         return [SecureNow()]
 
     def _log_in(self, login: Login) -> list[Event]:
-        wanted = ("PLAIN", "LOGIN") if login.mechanism == "auto" else (login.mechanism.upper(),)
-        mechanism = next((name for name in wanted if name in self.capabilities.mechanisms), None)
-        if mechanism is None:
-            return self._unfit(Stage.AUTH, "4.7.0", f"the server does not offer AUTH {' or '.join(wanted)}")
-        user, password = login.user.encode(), login.password.encode()
-        answers = [b"\0%b\0%b" % (user, password)] if mechanism == "PLAIN" else [user, password]
-        self._challenges = deque(b64encode(answer) + b"\r\n" for answer in answers)
-        command = f"AUTH {mechanism}".encode()
-        # RFC 4954 4: the first answer goes with the command where that saves a round trip and fits in the line.
-        if mechanism == "PLAIN" and len(command) + 1 + len(self._challenges[0]) <= MAX_COMMAND:
-            command += b" " + self._challenges.popleft().rstrip()
+        self._auth_lines = deque(login.lines(self.capabilities.mechanisms))
+        if not self._auth_lines:
+            wanted = " or ".join(login.mechanisms)
+            return self._unfit(Stage.AUTH, "4.7.0", f"the server does not offer AUTH {wanted}")
         self.stage = Stage.AUTH
-        self._out.append(command + b"\r\n")
+        self._out.append(self._auth_lines.popleft())
         return []
 
     def _on_auth(self, reply: Reply) -> list[Event]:
         if reply.code == 334:
-            if not self._challenges:
+            if not self._auth_lines:
                 return self._out_of_step(reply)  # it asks for more than the mechanism has to say
-            self._out.append(self._challenges.popleft())
+            self._out.append(self._auth_lines.popleft())
             return []
         return self._ready() if reply.code // 100 == 2 else self._refused(reply)
 
@@ -407,7 +303,7 @@ class Dialogue:
     # --- the mail transaction ---
 
     @property
-    def _transaction(self) -> _Transaction:
+    def _transaction(self) -> Transaction:
         assert self._open_transaction is not None
         return self._open_transaction
 
@@ -503,120 +399,3 @@ _REACTIONS = {
     Stage.DOT: Dialogue._on_dot,
     Stage.QUIT: Dialogue._on_quit,
 }
-
-
-class _Transaction:
-    """One envelope under way: its commands, and the answer each recipient has got so far."""
-
-    __slots__ = ("accepted", "answers", "asked", "mail", "rcpts", "replied")
-
-    def __init__(self, answers: list[Answer | None], asked: list[int], mail: bytes, rcpts: list[bytes]) -> None:
-        self.answers = answers  # by recipient; None while open
-        self.asked = asked  # the recipients that RCPT names, by their place in the envelope
-        self.mail = mail
-        self.rcpts = rcpts
-        self.replied = 0
-        self.accepted = 0
-
-    @classmethod
-    def of(cls, envelope: Envelope, offer: Capabilities) -> _Transaction:
-        everyone = _unfit_for_all(envelope, offer)
-        answers = [everyone or _unfit_recipient(recipient, offer) for recipient in envelope.recipients]
-        asked = [place for place, answer in enumerate(answers) if answer is None]
-        named = [envelope.recipients[place] for place in asked]
-        return cls(
-            answers, asked, _mail_command(envelope, named, offer), [b"RCPT TO:<%b>\r\n" % _wire(r) for r in named]
-        )
-
-    def rcpt_answered(self, reply: Reply) -> None:
-        place = self.asked[self.replied]
-        self.replied += 1
-        if self.answers[place] is not None:
-            return  # MAIL was refused: that answer says more than the "bad sequence" that follows it
-        if reply.ok:
-            self.accepted += 1
-        else:
-            self.answers[place] = Answer(Stage.RCPT, reply)
-
-    def refuse_rest(self, answer: Answer) -> None:
-        """Give everyone who has no answer yet this one."""
-        self.answers = [given or answer for given in self.answers]
-
-    def all_answers(self, rest: Answer | None = None) -> tuple[Answer, ...]:
-        answers = tuple(given or rest for given in self.answers)
-        assert None not in answers
-        return tuple(answer for answer in answers if answer is not None)
-
-
-def _unfit_for_all(envelope: Envelope, offer: Capabilities) -> Answer | None:
-    """Why the whole mail cannot go this way; no server needs to be asked."""
-    if offer.max_size and envelope.size > offer.max_size:
-        # RFC 1870 6.1: do not even try.
-        return _ours(552, "5.3.4", f"the message has {envelope.size} bytes, and the server takes {offer.max_size}")
-    if envelope.has_8bit and not offer.eight_bit:
-        # RFC 6152 3: "must not, under any circumstances"; re-encoding a customer's mail would break its signature.
-        return _ours(554, "5.6.3", "the content has 8-bit bytes, and the server does not offer 8BITMIME")
-    if envelope.mail_from is not None and (answer := _unfit_address(envelope.mail_from, "5.1.7")):
-        return answer
-    sender_needs_utf8 = envelope.mail_from is not None and envelope.mail_from.needs_utf8
-    if (envelope.needs_utf8 or sender_needs_utf8) and not offer.utf8:
-        return _ours(
-            554,
-            "5.6.7",
-            "the header or the sender's address has non-ASCII characters, and the server does not offer SMTPUTF8",
-        )
-    return None
-
-
-def _unfit_recipient(recipient: Address, offer: Capabilities) -> Answer | None:
-    if recipient.needs_utf8 and not offer.utf8:
-        # RFC 6531 3.5: no downgrade of a mailbox name exists.
-        return _ours(553, "5.6.7", "the address has non-ASCII characters, and the server does not offer SMTPUTF8")
-    return _unfit_address(recipient, "5.1.3")
-
-
-def _unfit_address(address: Address, enhanced: str) -> Answer | None:
-    """The last lock before the wire: no byte that could end the command, whoever made the address."""
-    text = str(address)
-    if len(text.encode()) <= MAX_PATH and not _UNSAFE.search(text):
-        return None
-    return _ours(501, enhanced, "the address cannot be written in an SMTP command")
-
-
-def _ours(code: int, enhanced: str, text: str) -> Answer:
-    return Answer(Stage.OURS, Reply(code, enhanced, text))
-
-
-def _wire(address: Address | None) -> bytes:
-    return str(address).encode() if address is not None else b""
-
-
-def _mail_command(envelope: Envelope, named: Sequence[Address], offer: Capabilities) -> bytes:
-    parameters = b" SIZE=%d" % envelope.size if "SIZE" in offer.names else b""  # RFC 1870 6
-    if envelope.has_8bit and offer.eight_bit:
-        parameters += b" BODY=8BITMIME"  # RFC 6152 2
-    if offer.utf8 and _needs_utf8(envelope, named):
-        parameters += b" SMTPUTF8"  # RFC 6531 3.4
-    return b"MAIL FROM:<%b>%b\r\n" % (_wire(envelope.mail_from), parameters)
-
-
-def _needs_utf8(envelope: Envelope, named: Sequence[Address]) -> bool:
-    addresses = [*named, envelope.mail_from] if envelope.mail_from else named
-    return envelope.needs_utf8 or any(address.needs_utf8 for address in addresses)
-
-
-def _parse(raw: bytes) -> Reply:
-    """Make a Reply of one whole raw reply. Raises ValueError. Control characters in its text become U+FFFD."""
-    # Most replies are the same few lines again and again; a long one is not worth keeping.
-    return _parse_short(raw) if len(raw) <= 128 else _parse_any(raw)
-
-
-def _parse_any(raw: bytes) -> Reply:
-    text = raw.decode("utf-8", "replace").replace("\r\n", "\n").removesuffix("\r")
-    lines = _REPLY_CONTROL.sub("\N{REPLACEMENT CHARACTER}", text).split("\n")
-    if any(line[3:4] not in ("", " ", "-") for line in lines):
-        raise ValueError("neither space nor hyphen after the code")
-    return read_reply(lines)
-
-
-_parse_short = lru_cache(maxsize=256)(_parse_any)

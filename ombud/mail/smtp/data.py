@@ -1,4 +1,4 @@
-"""The message after DATA: where it ends, that it is whole and clean, and what it was before it was dot-stuffed (RFC 5321 4.5.2)."""
+"""The message after DATA: where it ends, that it is whole and clean, and how dot-stuffing is done and undone (RFC 5321 4.5.2)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from ombud.mail.smtp import replies
 
 #: The only end of a message. Anything looser lets one message be read as two (CVE-2023-51764 and its kin).
 END = b"\r\n.\r\n"
+#: What ends a message whose last line has ended.
+FINAL_DOT = b".\r\n"
 
 _CR_ALONE = re.compile(rb"\r[^\n]")
 _SWALLOWED_SIZES = 4  # how many times the largest message is read and thrown away before the line is cut
@@ -106,3 +108,11 @@ def unstuffed(content: bytes, max_size: int) -> bytes | Reply:
     plain = content.replace(b"\r\n.", b"\r\n")
     plain = plain[1:] if plain.startswith(b".") else plain
     return plain if len(plain) <= max_size else replies.TOO_BIG
+
+
+def dot_stuffed(content: bytes) -> bytes:
+    """The content as it goes over the wire (RFC 5321 4.5.2), ending with CRLF; FINAL_DOT follows it."""
+    content = content.replace(b"\r\n.", b"\r\n..")  # no copy where nothing is found
+    if content.startswith(b"."):
+        content = b"." + content
+    return content if content.endswith(b"\r\n") or not content else content + b"\r\n"

@@ -14,20 +14,10 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from ombud.mail.reply import Reply
-from ombud.mail.smtp.client import (
-    FINAL_DOT,
-    Answer,
-    BodyWanted,
-    Dialogue,
-    Ended,
-    Envelope,
-    Event,
-    Finished,
-    Ready,
-    SecureNow,
-    Stage,
-    dot_stuffed,
-)
+from ombud.mail.smtp.answer import Answer, Stage
+from ombud.mail.smtp.client import BodyWanted, Dialogue, Ended, Event, Finished, Ready, SecureNow
+from ombud.mail.smtp.data import FINAL_DOT, dot_stuffed
+from ombud.mail.smtp.transaction import Envelope
 from ombud.providers.provider import LEASE_LOST, Commit, Outgoing
 from ombud.providers.smtp.route import SmtpRoute
 

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from ombud.mail.reply import Reply
-from ombud.mail.smtp.client import Answer, Stage
+from ombud.mail.smtp.answer import Answer, Stage
 from ombud.providers.smtp.connection import Connection, NoSession
 from ombud.providers.smtp.route import SmtpRoute
 

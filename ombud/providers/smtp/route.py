@@ -9,7 +9,7 @@ from enum import StrEnum
 from ipaddress import ip_address
 
 from ombud.errors import BadField
-from ombud.mail.smtp.client import Login
+from ombud.mail.smtp.login import Login
 
 IMPLICIT_TLS_PORT, SUBMISSION_PORT = 465, 587  # RFC 8314 3.3, RFC 6409 3.1
 

@@ -12,7 +12,8 @@ from typing import Self
 from ombud.errors import BadField
 from ombud.mail.records import Record
 from ombud.mail.reply import Reply
-from ombud.mail.smtp.client import Answer, Dialogue, Stage, StartTls
+from ombud.mail.smtp.answer import Answer, Stage
+from ombud.mail.smtp.client import Dialogue, StartTls
 from ombud.providers.provider import Commit, Outcome, Outgoing, Resolve, Surroundings, judge
 from ombud.providers.smtp.connection import Connection, NoSession, tls_failed
 from ombud.providers.smtp.pool import Pool

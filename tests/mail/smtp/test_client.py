@@ -8,23 +8,22 @@ from hypothesis import strategies as st
 
 from ombud.mail.address import Address
 from ombud.mail.reply import Reply
+from ombud.mail.smtp.answer import Answer, Stage
+from ombud.mail.smtp.capabilities import read_capabilities
 from ombud.mail.smtp.client import (
     MAX_REPLY,
-    Answer,
     BodyWanted,
     Dialogue,
     Ended,
-    Envelope,
     Event,
     Finished,
-    Login,
     Ready,
     SecureNow,
-    Stage,
     StartTls,
-    dot_stuffed,
-    read_capabilities,
 )
+from ombud.mail.smtp.data import dot_stuffed
+from ombud.mail.smtp.login import Login
+from ombud.mail.smtp.transaction import Envelope
 
 ALICE = Address("alice", "alice.example")
 BOB = Address("bob", "bob.example")
