@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -81,8 +82,22 @@ def test_the_pages_name_all_that_there_is() -> None:
 def test_every_package_is_placed_in_the_architecture() -> None:
     page = (docs.PAGES / "architecture.md").read_text("utf-8")
     package = Path(docs.__file__).parent
-    folders = [path.parent.name for path in package.glob("*/__init__.py")]
-    assert [name for name in folders if f"`{name}/`" not in page] == []
+    rooms = [f"{path.parent.name}/" for path in package.glob("*/__init__.py")]
+    rooms += [path.name for path in package.glob("*.py") if not path.name.startswith("__")]
+    assert [name for name in rooms if f"`{name}`" not in page] == []
+
+
+def test_the_floors_that_are_drawn_are_those_that_the_contract_keeps() -> None:
+    drawing = (docs.PAGES / "architecture.md").read_text("utf-8").split("```")[1]
+    floor, drawn = "", {}
+    for line in drawing.strip().splitlines():
+        floor = line.split()[0] if line[0] != " " else floor
+        drawn.update({name: floor for name in re.findall(r"\w+", line) if name not in drawn})
+    contract = tomllib.loads((docs.ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"][0]
+    layers = [layer.split(" | ") for layer in contract["layers"] if layer not in ("docs", "__main__")]
+    kept = [floor for layer in layers for floor in sorted({drawn.get(name, f"not drawn: {name}") for name in layer})]
+    assert list(dict.fromkeys(kept)) == ["start", "doors", "work", "parts", "ground"]
+    assert kept == sorted(kept, key=["start", "doors", "work", "parts", "ground"].index)
 
 
 def test_an_unknown_path_or_name_in_back_quotes_is_noticed() -> None:
