@@ -18,6 +18,7 @@ from ombud.queue.find import (
     tally,
     timeline,
 )  # fmt: skip
+from ombud.queue.forget import bodies_to_forget, forget_bodies
 from ombud.queue.hold import Fate, Held, fate_of_held, held, held_ids, prolong
 from ombud.queue.lease import (
     Lease,
@@ -43,8 +44,8 @@ from ombud.queue.tables import Stream, customer_of, is_bulk, is_important, lane_
 __all__ = [
     "EVENTS", "TABLE", "Attempt", "Change", "Changed", "Count", "Event", "Fate", "Filter", "Happening", "Held", "Lease", "Mail",
     "MessageView", "NewMessage", "NewRecipient", "Origin", "Queued", "RecipientView", "Scope", "State", "Stream", "What", "after", "beat",
-    "change_all", "commit_sending", "content", "count", "customer_of", "customers_with_mail", "event_before_last",
-    "events_after", "fate_of_held", "fetch", "get_message", "held", "held_ids", "is_bulk", "is_important", "lane_of", "lease",
+    "bodies_to_forget",    "change_all", "commit_sending", "content", "count", "customer_of", "customers_with_mail", "event_before_last",
+    "events_after", "fate_of_held", "fetch", "forget_bodies", "get_message", "held", "held_ids", "is_bulk", "is_important", "lane_of", "lease",
     "lease_suspect", "list_messages", "prolong", "put", "queued", "recipient_ids",
     "recover", "routes_with_mail", "senders_since", "suspects_wait", "tally", "timeline",
 ]  # fmt: skip

@@ -178,7 +178,7 @@ def event_before_last(tx: Transaction, scope: Scope, last: int) -> int:
 
 
 def content(tx: Transaction, scope: Scope, id: str) -> bytes:
-    """The bytes that were accepted. Raises NotFound."""
+    """The bytes that were accepted. Raises NotFound, also when they have been forgotten."""
     query = select(body_table.c.content).join(message_table, _m.id == body_table.c.message_id)
     found = tx.execute(query.where(_m.id == id, *scope.where())).scalar()
     if found is None:

@@ -1,4 +1,4 @@
-"""The queue's tables. message and body never change; recipient carries the state; attempt and event only grow; a hold ends once."""
+"""The queue's tables. message and body never change, and a body is forgotten when its mail has been over for a while; recipient carries the state; attempt and event only grow; a hold ends once."""
 
 from __future__ import annotations
 
