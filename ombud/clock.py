@@ -45,12 +45,15 @@ class TurnedClock:
 
 
 def parse_moment(text: str) -> datetime:
-    """Read an ISO moment as a person types it; without an offset it is Stockholm time. Raises ValueError.
+    """Read an ISO moment as a person types it; without an offset it is Stockholm time. Raises ValueError, also for a year
+    that is too far away to be reckoned with.
 
     >>> parse_moment("2024-06-01T00:00").isoformat()
     '2024-05-31T22:00:00+00:00'
     """
     moment = datetime.fromisoformat(text)
+    if not 1900 <= moment.year < 3000:
+        raise ValueError(f"the year {moment.year} is out of reach")
     return (moment if moment.tzinfo else moment.replace(tzinfo=STOCKHOLM)).astimezone(UTC)
 
 

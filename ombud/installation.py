@@ -7,14 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ombud import settings as settings_module
 from ombud.clock import Clock, TurnedClock, WallClock, parse_moment
 from ombud.db import Database
 from ombud.db.migrate import upgrade
-from ombud.errors import Misconfigured
+from ombud.errors import DatabaseGone, DatabaseNotOpened, Misconfigured
 from ombud.seal import Seal, load_or_make
-from ombud.settings import Settings
+from ombud.settings import ServiceSettings, Settings
 
 MASTER_KEY = "master.key"
 
@@ -42,13 +43,33 @@ def opened(directory: Path, **overrides: dict[str, Any]) -> Iterator[Installatio
         raise Misconfigured(reason=f"{directory}: {error.strerror}") from error
     settings = settings_module.load(directory, **overrides)
     clock = clock_of(settings)
-    seal = load_or_make(directory / MASTER_KEY)
-    database = Database.open(settings.service.database, unsafe=settings.service.unsafe)
+    try:
+        seal = load_or_make(directory / MASTER_KEY)
+    except OSError as error:
+        raise Misconfigured(reason=f"{directory / MASTER_KEY}: {error.strerror}") from error
+    database = _open_database(settings.service)
     try:
         upgrade(database)
         yield Installation(directory, settings, database, seal, clock)
     finally:
         database.close()
+
+
+def _open_database(service: ServiceSettings) -> Database:
+    try:
+        return Database.open(service.database, unsafe=service.unsafe)
+    except DatabaseGone as error:
+        cause = getattr(error.__cause__, "orig", None) or error.__cause__ or error
+        raise DatabaseNotOpened(database=_without_password(service.database), reason=_first_line(cause)) from error
+
+
+def _without_password(address: str) -> str:
+    place = urlsplit(address).netloc
+    return address.replace(place, place.rpartition("@")[2], 1) if "@" in place else address
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def clock_of(settings: Settings) -> Clock:

@@ -7,12 +7,15 @@ an error, never silently ignored.
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -52,8 +55,17 @@ class ServiceSettings(Section):
     )
     min_free: int = Field(
         256 * MIB,
+        ge=0,
         description="Bytes that must stay free on the database's disk; below it new mail is refused with 452/507.",
     )
+
+    @field_validator("database")
+    @classmethod
+    def _is_an_address(cls, database: str) -> str:
+        if database and "://" not in database:
+            raise ValueError("write it as sqlite:///FILE or postgresql://USER@HOST/NAME")
+        urlsplit(database).port  # noqa: B018  (raises ValueError for a port that is no number)
+        return database
 
 
 class SmtpSettings(Section):
@@ -61,10 +73,15 @@ class SmtpSettings(Section):
 
     host: str = Field("127.0.0.1", description="The address to listen on.")
     starttls_port: int = Field(
-        2587, description="Submission with STARTTLS (587 where the process may bind it); 0: any free port; -1: closed."
+        2587,
+        ge=-1,
+        le=65535,
+        description="Submission with STARTTLS (587 where the process may bind it); 0: any free port; -1: closed.",
     )
     tls_port: int = Field(
         2465,
+        ge=-1,
+        le=65535,
         description="Submission with TLS from the first byte (465 where the process may bind it); 0 any, -1 closed.",
     )
     certificate: Path | None = Field(
@@ -72,31 +89,31 @@ class SmtpSettings(Section):
         description="PEM file with the certificate chain; read again on SIGHUP. None: one is made in the installation.",
     )
     key: Path | None = Field(None, description="PEM file with the certificate's private key.")
-    max_size: int = Field(25 * MIB, description="The largest message in bytes, as announced by SIZE.")
-    max_recipients: int = Field(1000, description="Recipients in one message; the next is answered 452 4.5.3.")
-    max_connections: int = Field(2000, description="Open connections in all; the next is answered 421 4.7.0.")
+    max_size: int = Field(25 * MIB, ge=1, description="The largest message in bytes, as announced by SIZE.")
+    max_recipients: int = Field(1000, ge=1, description="Recipients in one message; the next is answered 452 4.5.3.")
+    max_connections: int = Field(2000, ge=1, description="Open connections in all; the next is answered 421 4.7.0.")
     max_connections_per_peer: int = Field(
-        500, description="Open connections from one address; the next is answered 421 4.7.0."
+        500, ge=1, description="Open connections from one address; the next is answered 421 4.7.0."
     )
     max_bytes_in_flight: int = Field(
-        256 * MIB, description="Message bytes being received at one time; above it MAIL is answered 452 4.3.1."
+        256 * MIB, ge=1, description="Message bytes being received at one time; above it MAIL is answered 452 4.3.1."
     )
-    command_timeout: float = Field(300, description="Seconds to wait for the next command (RFC 5321 4.5.3.2).")
-    data_timeout: float = Field(180, description="Seconds without a byte of a message's data.")
+    command_timeout: float = Field(300, gt=0, description="Seconds to wait for the next command (RFC 5321 4.5.3.2).")
+    data_timeout: float = Field(180, gt=0, description="Seconds without a byte of a message's data.")
     message_timeout: float = Field(
-        900, description="Seconds that one message's data may take in all, however steadily it trickles."
+        900, gt=0, description="Seconds that one message's data may take in all, however steadily it trickles."
     )
-    max_auth_failures: int = Field(3, description="Wrong passwords on one connection before it is closed.")
-    max_errors: int = Field(20, description="Bad commands on one connection before it is closed.")
+    max_auth_failures: int = Field(3, ge=1, description="Wrong passwords on one connection before it is closed.")
+    max_errors: int = Field(20, ge=1, description="Bad commands on one connection before it is closed.")
 
 
 class HttpSettings(Section):
     """[http]: the API's door."""
 
     host: str = Field("127.0.0.1", description="The address to listen on.")
-    port: int = Field(8025, description="The port; 0: any free port.")
+    port: int = Field(8025, ge=0, le=65535, description="The port; 0: any free port.")
     max_body: int = Field(
-        40 * MIB, description="The largest request body in bytes (a 25 MiB attachment is 34 MiB in base64)."
+        40 * MIB, ge=1, description="The largest request body in bytes (a 25 MiB attachment is 34 MiB in base64)."
     )
     public_url: str = Field(
         "", description="The address by which people reach this door, for links; empty: made of host and port."
@@ -107,17 +124,17 @@ class DeliverySettings(Section):
     """[delivery]: the way out."""
 
     workers: bool = Field(True, description="Whether this process delivers. False: it only takes mail in.")
-    signing_threads: int = Field(2, description="Threads that sign; one for each core.")
+    signing_threads: int = Field(2, ge=1, description="Threads that sign; one for each core.")
     lease_seconds: int = Field(
-        60, description="A worker that has not been heard of for so long loses what it had leased."
+        60, gt=0, description="A worker that has not been heard of for so long loses what it had leased."
     )
-    max_in_flight: int = Field(400, description="Messages in one worker's hands at a time.")
-    max_bytes_in_flight: int = Field(64 * MIB, description="Message bytes in one worker's hands at a time.")
+    max_in_flight: int = Field(400, ge=1, description="Messages in one worker's hands at a time.")
+    max_bytes_in_flight: int = Field(64 * MIB, ge=1, description="Message bytes in one worker's hands at a time.")
     expire_after_hours: float = Field(
-        120, description="A recipient not reached in so long is given up as expired (RFC 5321 4.5.4.1: 4-5 days)."
+        120, ge=0, description="A recipient not reached in so long is given up as expired (RFC 5321 4.5.4.1: 4-5 days)."
     )
     min_attempts: int = Field(
-        4, description="Tries before a recipient can expire, so that a clock that jumps expires nothing."
+        4, ge=0, description="Tries before a recipient can expire, so that a clock that jumps expires nothing."
     )
     unknown: str = Field(
         "resend",
@@ -152,14 +169,15 @@ class DnsSettings(Section):
         "", repr=False, description="The TSIG key's secret in base64; best given as OMBUD_DNS__UPDATE_SECRET."
     )
     settle_minutes: float = Field(
-        60, description="A new key takes over no sooner than this after every server of its zone shows it."
+        60, ge=0, description="A new key takes over no sooner than this after every server of its zone shows it."
     )
     hold_days: float = Field(
         7,
+        ge=0,
         description="So long after its last signature a key can still be verified; mail can be on its way for 5 days.",
     )
     rotate_days: int = Field(
-        0, description="Change a key in the vendor's zone when it is so old; 0: only when asked to."
+        0, ge=0, description="Change a key in the vendor's zone when it is so old; 0: only when asked to."
     )
     connect_template: str = Field(
         "",
@@ -171,7 +189,7 @@ class DnsSettings(Section):
         True, description="Whether this process looks at the domains' records. False: another one does."
     )
     authority_port: int = Field(
-        53, description="Where the name servers of zones listen; another than 53 only in a sandbox."
+        53, ge=1, le=65535, description="Where the name servers of zones listen; another than 53 only in a sandbox."
     )
 
 
@@ -192,7 +210,7 @@ class ProofSettings(Section):
     automatic: bool = Field(
         True, description="Whether a chosen way that must be proved is proved by itself, once its records are in order."
     )
-    wait_minutes: float = Field(60, description="A probe message that has not come in so long is taken for lost.")
+    wait_minutes: float = Field(60, ge=0, description="A probe message that has not come in so long is taken for lost.")
 
 
 class NoticeSettings(Section):
@@ -203,8 +221,8 @@ class NoticeSettings(Section):
         False,
         description="Whether webhooks may be posted to the vendor's own network, and without TLS. Else: https on the open Internet only.",
     )
-    timeout: float = Field(15.0, description="Seconds that the receiver of a webhook may take to answer.")
-    at_once: int = Field(5, description="Posts to one webhook at a time; a slow receiver delays only its own.")
+    timeout: float = Field(15.0, gt=0, description="Seconds that the receiver of a webhook may take to answer.")
+    at_once: int = Field(5, ge=1, description="Posts to one webhook at a time; a slow receiver delays only its own.")
     ca_file: Path | None = Field(
         None, description="PEM file with the authorities trusted for webhooks; None: the system's."
     )
@@ -214,9 +232,20 @@ class LimitSettings(Section):
     """[limits]: what one customer may do."""
 
     messages_per_minute: int = Field(
-        100_000, description="Submissions a minute of one customer; above it 450 4.7.1 / 429."
+        100_000, ge=1, description="Submissions a minute of one customer; above it 450 4.7.1 / 429."
     )
-    idempotency_days: int = Field(7, description="How long an Idempotency-Key is remembered.")
+    idempotency_days: int = Field(7, ge=0, description="How long an Idempotency-Key is remembered.")
+
+
+class PrivacySettings(Section):
+    """[privacy]: how long what people have written is kept."""
+
+    body_days: int = Field(
+        7,
+        ge=0,
+        description="How long a message's bytes, and the values that its copies were made out with, are kept when its last "
+        "recipient has come to a final state. What happened to it stays.",
+    )
 
 
 class ServiceCentreSettings(Section):
@@ -256,10 +285,13 @@ class LogSettings(Section):
     level: str = Field("info", pattern="^(debug|info|warning|error)$", description="The least weight that is written.")
 
 
+_PREFIX, _NESTED = "OMBUD_", "__"
+
+
 class Settings(BaseSettings):
     """The whole. Build it with `load`."""
 
-    model_config = SettingsConfigDict(env_prefix="OMBUD_", env_nested_delimiter="__", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_nested_delimiter=_NESTED, extra="forbid", frozen=True)
 
     service: ServiceSettings = ServiceSettings()
     smtp: SmtpSettings = SmtpSettings()
@@ -269,6 +301,7 @@ class Settings(BaseSettings):
     proof: ProofSettings = ProofSettings()
     notices: NoticeSettings = NoticeSettings()
     limits: LimitSettings = LimitSettings()
+    privacy: PrivacySettings = PrivacySettings()
     service_centre: ServiceCentreSettings = ServiceCentreSettings()
     bookkeeping: BookkeepingSettings = BookkeepingSettings()
     log: LogSettings = LogSettings()
@@ -287,6 +320,11 @@ class Settings(BaseSettings):
 
 #: The tables of ombud.toml that are settings; the others are read by `ombud apply`.
 TABLES = tuple(Settings.model_fields)
+#: Those others, by name, so that a misspelt table is an error here too. (A test compares them with what `ombud apply` reads.)
+APPLIED = (
+    "vendor", "routes", "products", "customers", "domains", "dkim", "campaigns", "chosen_in", "chosen_live", "alternatives",
+    "subprocessors", "price_plans", "webhooks",
+)  # fmt: skip
 
 
 def load(directory: Path, **overrides: dict[str, Any]) -> Settings:
@@ -294,12 +332,12 @@ def load(directory: Path, **overrides: dict[str, Any]) -> Settings:
 
     `overrides` are a command's own words, whole or partial tables that win over all else, such as `service={"at": ""}`.
     """
+    _refuse_misspelt_variables()
     try:
         sources = (_read_tables(directory / "ombud.toml"), EnvSettingsSource(Settings)(), overrides)  # the last wins
         settings = Settings(**{name: _together(source.get(name, {}) for source in sources) for name in TABLES})
     except ValidationError as error:
-        first = error.errors()[0]
-        raise Misconfigured(reason=f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise Misconfigured(reason=_in_words(error)) from error
     except SettingsError as error:
         raise Misconfigured(reason=f"the environment: {error}") from error
     if not settings.service.database:
@@ -323,6 +361,42 @@ def _read_tables(path: Path) -> dict[str, Any]:
         return {}
     try:
         document = tomllib.loads(path.read_text("utf-8"))
-    except tomllib.TOMLDecodeError as error:
+    except OSError as error:
+        raise Misconfigured(reason=f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Misconfigured(reason=f"{path.name}: {error}") from error
+    known = TABLES + APPLIED
+    for name in document:
+        if name not in known:
+            raise Misconfigured(reason=f"{path.name}: {name} is not known here; {known_names(name, known)}")
     return {name: value for name, value in document.items() if name in TABLES}
+
+
+def _refuse_misspelt_variables() -> None:
+    """The variables of a table that does not exist; those of tables that do are looked at with the tables."""
+    for variable in os.environ:
+        table, nested, _ = variable.removeprefix(_PREFIX).partition(_NESTED)
+        if variable.startswith(_PREFIX) and nested and table.lower() not in TABLES:
+            raise Misconfigured(
+                reason=f"the environment: {variable} is not known here; {known_names(table.lower(), TABLES)}"
+            )
+
+
+def _in_words(error: ValidationError) -> str:
+    """The first mistake, with its place."""
+    first = error.errors()[0]
+    table, *names = map(str, first["loc"])
+    place = ".".join((table, *names))
+    if first["type"] == "extra_forbidden":
+        section: Any = Settings.model_fields[table].annotation
+        return f"{place}: there is no such setting; {known_names(names[-1], section.model_fields)}"
+    if first["type"] == "model_type":
+        return f"{place}: it must be a table, [{place}]"
+    return f"{place}: {first['msg'].removeprefix('Value error, ')}"
+
+
+def known_names(name: str, known: Iterable[str]) -> str:
+    """What to say of a name that does not exist: the one that was meant, if it is near, or all that there are."""
+    known = list(known)
+    close = get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known))}"
