@@ -10,7 +10,7 @@ a route that the file says the customer does not have. `[vendor] name` is for wh
 
 from ombud.apply.applying import apply, changing, is_signed, may_take, put_wanted_route
 from ombud.apply.customers import check_slug, check_text, checked_customer
-from ombud.apply.reading import check_route, read
+from ombud.apply.reading import check_route, read, settings_in
 from ombud.apply.step import Done, Step
 from ombud.apply.wanted import Dkim, Wanted, WantedCustomer, WantedDomain, WantedProduct, WantedRoute
 
@@ -33,4 +33,5 @@ __all__ = [
     "may_take",
     "put_wanted_route",
     "read",
+    "settings_in",
 ]

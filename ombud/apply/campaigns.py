@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from ombud.accounts import Directory
 from ombud.apply.campaignchange import Change, Named
 from ombud.apply.step import Done, Step
-from ombud.apply.table import SLUG, Table, known_names
+from ombud.apply.table import SLUG, Table
 from ombud.choices import (
     LANGUAGES,
     AfterStop,
@@ -34,6 +34,7 @@ from ombud.db import Transaction
 from ombud.errors import BadAddress, BadField, Misconfigured
 from ombud.mail.address import parse_address
 from ombud.routing import Facts, Route
+from ombud.settings import known_names
 
 _DATES = ("start_date", "risk_date", "stop_date", "last_extension_date", "end_date")
 _LANGUAGE_NAMES = {"sv": "Swedish", "en": "English"}

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from ombud.apply.plans import PAYER_COLUMNS, payer_of_values
-from ombud.apply.table import SLUG, SLUG_RULE, Table, known_names
+from ombud.apply.table import SLUG, SLUG_RULE, Table
 from ombud.apply.wanted import EVERY_PRODUCT, WantedCustomer
 from ombud.billing.parties import Payer
 from ombud.errors import BadAddress, BadField, Misconfigured
 from ombud.mail.address import canonical_domain, parse_address
+from ombud.settings import known_names
 
 #: Says what is wrong with the place that is being read.
 Refuse = Callable[[str], NoReturn]
@@ -146,7 +147,7 @@ def checked(values: Mapping[str, str], refuse: Refuse) -> dict[str, str]:
     for name, value in values.items():
         if not value.isprintable():
             refuse(f"{name} holds a character that cannot be printed")
-    if not values["name"]:
+    if not values["name"].strip():
         refuse("name is missing")
     if values["language"] not in LANGUAGES:
         refuse(f"language must be {' or '.join(LANGUAGES)}, not {values['language'] or 'nothing'}")

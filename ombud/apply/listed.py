@@ -7,7 +7,6 @@ from datetime import datetime
 
 from ombud.accounts import Customer, load_directory
 from ombud.apply.step import Done, Step
-from ombud.apply.table import known_names
 from ombud.apply.wanted import WantedCustomer
 from ombud.campaigns.choosing import choose
 from ombud.campaigns.golive import go_live
@@ -16,6 +15,7 @@ from ombud.campaigns.presenting import Presenter, load_presenter
 from ombud.choices import Campaign
 from ombud.db import Transaction
 from ombud.errors import Misconfigured
+from ombud.settings import known_names
 
 #: Who has chosen what stands in the list. A customer who has chosen otherwise since is left alone.
 THE_LIST = "customer list"

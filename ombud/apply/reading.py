@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -60,6 +61,11 @@ def read(path: Path, environment: Mapping[str, str]) -> Wanted:
             if one.alternative:
                 raise Misconfigured(reason=f"{one.where}: alternative is a choice in a campaign, and the file has none")
     return wanted
+
+
+def settings_in(path: Path) -> list[str]:
+    """The tables of settings in a file, by name: only the service reads them, and only in the installation's own."""
+    return [name for name in tomllib.loads(path.read_text("utf-8")) if name in TABLES]
 
 
 def _chosen_in(top: Table, campaigns: Sequence[WantedCampaign], alternatives: Mapping[str, str]) -> str:

@@ -7,11 +7,11 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from ombud.errors import Misconfigured
+from ombud.settings import known_names
 
 T = TypeVar("T")
 
@@ -164,9 +164,3 @@ def _number(value: object) -> object:
     if isinstance(value, _Filled):
         return int(value) if value.isdecimal() and str(int(value)) == value else str(value)
     return value
-
-
-def known_names(name: str, known: Iterable[str]) -> str:
-    """What to say of a name that does not exist: the one that was meant, if it is near, or all that there are."""
-    close = get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known))}"

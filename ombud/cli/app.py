@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import os
 import sys
 from importlib import import_module
 from importlib.util import find_spec
+from io import TextIOWrapper
 
 import click
 
 from ombud import __version__
 from ombud.cli.session import Group, Session, global_options, session_of
-from ombud.errors import OmbudError
+from ombud.errors import FileUnusable, OmbudError
 
 FAILED = 1
 
@@ -70,7 +73,7 @@ class Ombud(Group):
         try:
             return super().invoke(ctx)
         except Exception as error:
-            known = error if isinstance(error, OmbudError) else _of_the_database(error)
+            known = error if isinstance(error, OmbudError) else _of_the_database(error) or _of_a_file(error)
             if known is None:
                 raise
             session_of(ctx).report(known)
@@ -84,6 +87,17 @@ def _of_the_database(error: Exception) -> OmbudError | None:
     from ombud.db.database import trouble
 
     return trouble(error)
+
+
+def _of_a_file(error: Exception) -> OmbudError | None:
+    """A file or directory that cannot be read or written; what is wrong with a connection has no name."""
+    if not isinstance(error, OSError):
+        return None
+    if isinstance(error.filename, str | bytes):
+        return FileUnusable(file=os.fsdecode(error.filename), reason=error.strerror or "it cannot be read or written")
+    if error.errno == errno.ENOSPC:
+        return FileUnusable(file="stdout", reason=error.strerror)
+    return None
 
 
 @click.command(
@@ -105,4 +119,10 @@ def app(ctx: click.Context) -> None:
 def main() -> None:
     """The program `ombud`."""
     gc.set_threshold(100_000, 20, 20)  # a command over thousands of customers makes many objects, and ends
+    if isinstance(sys.stdout, TextIOWrapper):
+        # Names have å, ä and ö whatever the locale: a program gets UTF-8 (RFC 8259 8.1), a terminal what it has letters for.
+        if sys.stdout.isatty():
+            sys.stdout.reconfigure(errors="replace")
+        else:
+            sys.stdout.reconfigure(encoding="utf-8")
     app(prog_name="ombud")

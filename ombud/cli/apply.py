@@ -12,7 +12,8 @@ from pathlib import Path
 
 import click
 
-from ombud.apply import Done, Step, apply, read
+from ombud import settings
+from ombud.apply import Done, Step, apply, read, settings_in
 from ombud.cli.session import Command, Session, dry_run_option, yes_option
 from ombud.errors import EditNeedsYes
 
@@ -34,8 +35,8 @@ def command(session: Session, file: Path, dry_run: bool, yes: bool) -> None:
     in use goes) is asked about first.
     """
     wanted = read(file, os.environ)
-    with session.opened(make=True) as installation:
-        zone = installation.settings.dns.vendor_zone.lower().rstrip(".")
+    with session.opened(make=True, dry_run=dry_run) as installation:
+        zone = settings.load(session.directory).dns.vendor_zone.lower().rstrip(".")
         wanted = replace(wanted, dkim=replace(wanted.dkim, vendor_zone=zone))
         doing = partial(apply, installation.database, installation.seal, wanted, installation.clock.now())
         try:
@@ -46,7 +47,12 @@ def command(session: Session, file: Path, dry_run: bool, yes: bool) -> None:
             click.secho(str(error.details["dangers"]), fg="red", err=True)
             session.confirm(False, "Do it all the same?", "Vill du göra det ändå?")
             steps = doing(yes=True)
-    _show(session, steps, dry_run)
+    _show(session, steps, dry_run, [] if _is_own(session, file) else settings_in(file))
+
+
+def _is_own(session: Session, file: Path) -> bool:
+    """Whether the file is the installation's own, in which the service reads its settings."""
+    return file.resolve() == (session.directory / "ombud.toml").resolve()
 
 
 def _as_json(step: Step) -> dict[str, str]:
@@ -55,13 +61,14 @@ def _as_json(step: Step) -> dict[str, str]:
     return {name: value for name, value in values.items() if value or name not in ("diff", "warning")}
 
 
-def _show(session: Session, steps: Sequence[Step], dry_run: bool) -> None:
+def _show(session: Session, steps: Sequence[Step], dry_run: bool, unread: Sequence[str]) -> None:
     counts = Counter(step.done for step in steps)
     if session.as_json:
         session.show_json(
             {
                 **{str(done): counts[done] for done in Done},
                 "dry_run": dry_run,
+                "unread": list(unread),
                 "steps": [_as_json(step) for step in steps],
             }
         )
@@ -81,5 +88,14 @@ def _show(session: Session, steps: Sequence[Step], dry_run: bool) -> None:
             f"{added} tillagda, {changed} ändrade, {removed} borttagna, {same} som förut.",
         )
     )
+    if unread:
+        tables, own = ", ".join(f"[{name}]" for name in unread), session.directory / "ombud.toml"
+        click.echo(
+            session.say(
+                f"Settings are not read from this file, but from {own}: {tables}.",
+                f"Inställningar läses inte ur den här filen, utan ur {own}: {tables}.",
+            ),
+            err=True,
+        )
     if dry_run:
         click.echo(session.say("This was a dry run: nothing was changed.", "Detta var en provkörning: inget ändrades."))

@@ -13,7 +13,7 @@ from ombud.campaigns.brownouts import Report, approve, concerned, report, report
 from ombud.campaigns.mailing import letter_writer
 from ombud.choices import Campaign, load_choices
 from ombud.cli.operator import by_option, campaign_named, campaign_option, moment
-from ombud.cli.session import NOT_OK, Group, Session, dry_run_option, yes_option
+from ombud.cli.session import NOT_OK, NUMBER, Group, Session, dry_run_option, yes_option
 from ombud.db import Transaction
 from ombud.errors import NotFound
 from ombud.routing import ask_brownout, get_brownout, load_facts, pause_brownout
@@ -51,7 +51,7 @@ def announce(
 
 
 @brownout.command("approve")
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @by_option
 @dry_run_option
 @yes_option
@@ -74,7 +74,7 @@ def approve_(session: Session, number: int, by: str, dry_run: bool, yes: bool) -
 
 
 @brownout.command()
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @by_option
 @click.pass_obj
 def pause(session: Session, number: int, by: str) -> None:
@@ -89,7 +89,7 @@ def pause(session: Session, number: int, by: str) -> None:
 
 
 @brownout.command()
-@click.argument("number", type=int, required=False)
+@click.argument("number", type=NUMBER, required=False)
 @campaign_option
 @click.pass_context
 def show(ctx: click.Context, number: int | None, campaign: str | None) -> None:

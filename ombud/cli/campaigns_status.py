@@ -37,7 +37,7 @@ def _filter_options(function: F) -> F:
         click.option("--alternative", "alternatives", multiple=True, help="Only who has chosen this; `none`: nothing."),
         click.option("--flag", "flags", multiple=True, type=choice_of(Flag), help="Only those with this flag."),
         click.option("--next", "next_steps", multiple=True, metavar="CODE", help="Only those whose next step is this."),
-        click.option("--days", type=int, help="Only where the ball has lain for so many days."),
+        click.option("--days", type=click.IntRange(0, 3660), help="Only where the ball has lain for so many days."),
         click.option("--search", default="", help="Only those with this in the name or the slug."),
     )
     for option in reversed(options):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ombud.cli.operator import by_option
-from ombud.cli.session import NOT_OK, Command, Session, yes_option
+from ombud.cli.session import NOT_OK, Command, Session, text_of, yes_option
 
 if TYPE_CHECKING:
     from ombud.accounts import Directory
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ombud.db import Transaction
 
 F = TypeVar("F", bound=Callable[..., Any])
-_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
+_MONTH = re.compile(r"(19|2\d)\d{2}-(0[1-9]|1[0-2])", re.ASCII)
 #: So many invoices are shown in a preview; JSON has them all.
 _SHOWN = 20
 
@@ -264,10 +264,10 @@ def reconcile(session: Session, period: str, route: str | None, counts: Path | N
             raise NotFound(kind="route", name=route)
         differing: list[Differing] = []
         if counts and number:
-            taken = reconciling.read_counts(counts.name, counts.read_text("utf-8-sig"), find)
+            taken = reconciling.read_counts(counts.name, text_of(counts, "utf-8-sig"), find)
             reconciling.take_in(tx, number, taken, installation.clock.now())
         if events and number:
-            log = reconciling.read_events(events.name, events.read_text("utf-8-sig"), find)
+            log = reconciling.read_events(events.name, text_of(events, "utf-8-sig"), find)
             if not counts:
                 reconciling.take_in(tx, number, reconciling.counts_of(log), installation.clock.now())
             differing = reconciling.differing(tx, period, number, log)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ombud.cli.operator import by_option
-from ombud.cli.session import NOT_OK, Command, Session
+from ombud.cli.session import NOT_OK, Command, Session, text_of
 
 if TYPE_CHECKING:
     from ombud.cli.domains_check import Checked
@@ -196,8 +196,8 @@ def _teach(session: Session, file: Path, by: str) -> None:
     from ombud.errors import BadField
 
     try:
-        values = tomllib.loads(file.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        values = tomllib.loads(text_of(file))
+    except tomllib.TOMLDecodeError as error:
         raise BadField(field=file.name, reason=str(error)) from error
     with session.opened() as installation, installation.database.write() as tx:
         made = teach_host(tx, values, by, installation.clock.now())

@@ -23,7 +23,7 @@ from ombud.db import Database
 from ombud.db.migrate import step_of
 from ombud.dns import Resolver
 from ombud.domains import active_keys, load_key_ring, load_ownership
-from ombud.errors import BadField, Misconfigured, OmbudError
+from ombud.errors import BadField, DatabaseNotOpened, Misconfigured, OmbudError, TryLater
 from ombud.installation import MASTER_KEY, Installation
 from ombud.notices.outbox import backlog
 from ombud.providers import make_provider
@@ -32,6 +32,7 @@ from ombud.providers.smtp import Smtp
 from ombud.providers.smtp.connection import NoSession
 from ombud.queue import State
 from ombud.routing import TEST_ROUTE, Route, load_facts, route_secret
+from ombud.seal import load_or_make
 
 #: A certificate that ends sooner than this needs a person now.
 _CERTIFICATE_LEFT = timedelta(days=14)
@@ -91,8 +92,12 @@ def _checks(session: Session, connect: bool) -> Iterator[Check]:
         with session.opened() as installation:
             yield from _inside(session, installation)
             yield from asyncio.run(_routes(session, installation, connect))
-    except OmbudError as error:
+    except DatabaseNotOpened as error:  # which says itself what to do
+        yield Check("database", False, error.text(session.language))
+    except TryLater as error:
         yield Check("database", False, error.text(session.language), _advice_on_database(session))
+    except OmbudError as error:
+        yield Check(_at_fault(session), False, error.text(session.language))
 
 
 # --- the directory -------------------------------------------------------------------------------------------------
@@ -125,7 +130,7 @@ def _master_key(session: Session) -> Check:
         )
         return Check("master key", False, session.say("missing", "saknas"), advice)
     mode = stat.S_IMODE(path.stat().st_mode)
-    ok = not mode & 0o077
+    ok = not mode & 0o077 and os.access(path, os.R_OK)
     return Check("master key", ok, f"{mode:04o}", "" if ok else f"chmod 600 {path}")
 
 
@@ -146,6 +151,15 @@ def _settings(session: Session) -> Check:
     )
 
 
+def _at_fault(session: Session) -> str:
+    """What keeps the installation from being opened: the master key can lie there, for its owner alone, and be none."""
+    try:
+        load_or_make(session.directory / MASTER_KEY)
+    except Misconfigured:
+        return "master key"
+    return "database"
+
+
 def _advice_on_database(session: Session) -> str:
     return session.say(
         "See `service.database` in the settings; is the server up?",
@@ -159,6 +173,8 @@ def _advice_on_database(session: Session) -> str:
 def _inside(session: Session, installation: Installation) -> Iterator[Check]:
     database = installation.database
     weakness = database.weakness()
+    if not weakness and database.file and not os.access(database.file, os.W_OK):
+        weakness = session.say("Let this user write it.", "Låt den här användaren skriva i den.")
     yield Check("database", not weakness, f"{database.version()}, schema {step_of(database)}", weakness)
     if database.file:
         yield _disk(session, installation, database.file)

@@ -21,9 +21,9 @@ from ombud.choices import (
     load_choices,
 )
 from ombud.cli.operator import by_option, campaign_named, campaign_option
-from ombud.cli.session import Group, Session, choice_of
+from ombud.cli.session import NUMBER, Group, Session, choice_of
 
-number_argument = click.argument("number", type=int)
+number_argument = click.argument("number", type=NUMBER)
 
 
 @click.group("extensions", cls=Group)

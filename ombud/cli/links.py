@@ -24,7 +24,7 @@ from ombud.campaigns.mailing import base_url
 from ombud.choices import load_choices
 from ombud.cli.operator import by_option, campaign_named
 from ombud.cli.people import find_person
-from ombud.cli.session import Group, Session, choice_of
+from ombud.cli.session import NUMBER, Group, Session, choice_of
 from ombud.clock import day_of
 from ombud.db import Transaction
 
@@ -98,7 +98,7 @@ def list_(session: Session, customer: str | None, scope: str | None, about: str)
 
 
 @command.command()
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @click.pass_obj
 def revoke(session: Session, number: int) -> None:
     """Let nobody open link NUMBER any more."""
@@ -108,7 +108,7 @@ def revoke(session: Session, number: int) -> None:
 
 
 @command.command()
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @click.option(
     "--days", type=click.IntRange(1, 365), default=LINK_DAYS, show_default=True, help="How long it works from now."
 )

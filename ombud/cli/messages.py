@@ -73,7 +73,7 @@ def list_(
         session.show_json({"data": rows, "next_cursor": more})
         return
     lines = [{**row, "at": row["created_at"], "states": _counted(row["states"])} for row in rows]
-    session.show_rows(lines, "id+at", "customer+product", "from+subject", "states")
+    session.show_rows(lines, "id+at", "customer+product", "from+subject", "states", spare=("customer+product",))
     if more:
         click.echo(session.say(f"There are more: --cursor {more}", f"Det finns fler: --cursor {more}"))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ombud.clock import parse_moment
+from ombud.errors import NoCampaign
 
 if TYPE_CHECKING:
     from ombud.campaigns.picture import Picture
@@ -40,9 +41,11 @@ def _logged_in() -> str:
 
 
 def campaign_named(choices: Choices, slug: str | None, now: datetime) -> Campaign:
-    """The campaign of that slug; None: the one that has started last, else the next one. Raises UnknownCampaign."""
-    if slug is not None or not choices.campaigns:
-        return choices.campaign(slug or "-")
+    """The campaign of that slug; None: the one that has started last, else the next one. Raises UnknownCampaign and NoCampaign."""
+    if slug is not None:
+        return choices.campaign(slug)
+    if not choices.campaigns:
+        raise NoCampaign
     started = [one for one in choices.campaigns if one.start_at <= now]
     return started[-1] if started else choices.campaigns[0]
 

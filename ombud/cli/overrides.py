@@ -9,7 +9,7 @@ import click
 
 from ombud.accounts import Directory, load_directory
 from ombud.cli.operator import by_option
-from ombud.cli.session import Group, Session
+from ombud.cli.session import NUMBER, Group, Session
 from ombud.clock import parse_moment
 from ombud.errors import BadField, NotFound
 from ombud.routing import Facts, Override, end_override, load_facts, put_override
@@ -68,7 +68,7 @@ def list_(session: Session, over_too: bool) -> None:
 
 
 @command.command()
-@click.argument("override", type=int)
+@click.argument("override", type=NUMBER)
 @by_option
 @click.pass_obj
 def end(session: Session, override: int, by: str) -> None:

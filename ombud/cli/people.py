@@ -8,7 +8,7 @@ import click
 
 from ombud.accounts import Directory, load_directory
 from ombud.accounts.people import Person, Role, load_people, mark_bounced, people_of, put_person, remove_person
-from ombud.cli.session import Group, Session, choice_of, yes_option
+from ombud.cli.session import NUMBER, Group, Session, choice_of, yes_option
 from ombud.errors import NotFound
 
 
@@ -82,7 +82,7 @@ def add(
 
 
 @command.command()
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @yes_option
 @click.pass_obj
 def remove(session: Session, number: int, yes: bool) -> None:

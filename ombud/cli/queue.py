@@ -214,9 +214,10 @@ def _operate(session: Session, operation: Operation, chosen: Chosen, dry_run: bo
             session.confirm(yes or chosen.message is not None, operation.en.format(count), operation.sv.format(count))
         changed = 0 if dry_run else sum(_change(installation, operation, _with_progress(session, ids)))
     values = {"action": operation.name, "recipients": len(ids), "changed": changed, "dry_run": dry_run}
-    session.show_done(
-        values, f"{changed} of {len(ids)} recipients changed.", f"{changed} av {len(ids)} mottagare ändrade."
-    )
+    en, sv = f"{changed} of {len(ids)} recipients changed.", f"{changed} av {len(ids)} mottagare ändrade."
+    if dry_run:
+        en, sv = f"{len(ids)} recipients would change.", f"{len(ids)} mottagare skulle ändras."
+    session.show_done(values, en, sv)
 
 
 def _find(tx: Transaction, operation: Operation, chosen: Chosen) -> list[int]:

@@ -11,7 +11,7 @@ import click
 
 from ombud.accounts import Customer, Directory, Product, load_directory
 from ombud.apply import Done, WantedRoute, changing, check_route, may_take, put_wanted_route
-from ombud.cli.session import Group, Session, dry_run_option
+from ombud.cli.session import Group, Session, dry_run_option, text_of
 from ombud.clock import STOCKHOLM
 from ombud.db import Transaction
 from ombud.domains import load_ownership
@@ -147,7 +147,7 @@ def add(
     """Add a route, or set the one of that SLUG anew. Nothing takes it before it is assigned."""
     route = WantedRoute(
         slug, provider, dict(_pair("set", text) for text in settings),
-        password_file.read_text("utf-8").rstrip("\r\n") if password_file else "", customer, region, sign, billable, _limits(limits),
+        text_of(password_file).rstrip("\r\n") if password_file else "", customer, region, sign, billable, _limits(limits),
     )  # fmt: skip
     check_route(route)
     with session.opened() as installation, changing(installation.database, dry_run=dry_run) as tx:

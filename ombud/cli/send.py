@@ -15,6 +15,7 @@ from ombud.cli.session import Command, Session, choice_of
 from ombud.db import GroupCommit
 from ombud.db.snapshot import Snapshot
 from ombud.domains import load_ownership
+from ombud.errors import FileUnusable
 from ombud.ids import new_id
 from ombud.installation import Installation
 from ombud.mail.address import Mailbox, parse_mailbox
@@ -63,7 +64,7 @@ def command(
         raise click.UsageError("Give --text or --text-file, not both.")
     draft = Draft(
         from_=parse_mailbox(from_), to=_mailboxes(to), cc=_mailboxes(cc), bcc=_mailboxes(bcc), subject=subject,
-        text=text_file.read() if text_file else text, html=html_file.read() if html_file else None,
+        text=_read(text_file) if text_file else text, html=_read(html_file) if html_file else None,
         attachments=tuple(_attachment(path) for path in attach),
     )  # fmt: skip
     options = Options(customer=customer or "", stream=Stream(stream), tags=tags)
@@ -79,6 +80,13 @@ def command(
 
 def _mailboxes(texts: tuple[str, ...]) -> tuple[Mailbox, ...]:
     return tuple(parse_mailbox(text) for text in texts)
+
+
+def _read(file: TextIO) -> str:
+    try:
+        return file.read()
+    except UnicodeDecodeError as error:
+        raise FileUnusable(file=file.name, reason="it is not UTF-8") from error
 
 
 def _attachment(path: Path) -> Attachment:

@@ -6,16 +6,17 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from ombud.clock import parse_moment
-from ombud.errors import NoInstallation, OmbudError
+from ombud.errors import FileUnusable, NoInstallation, OmbudError
 
 if TYPE_CHECKING:
     from ombud.installation import Installation
@@ -24,6 +25,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 #: Exit code: the command ran, and what it found is not OK.
 NOT_OK = 3
+
+#: The type of an argument that is the number of something; greater ones neither database has.
+NUMBER = click.IntRange(1, 2**31 - 1)
+NUMBER.name = "number"  # as what is not one is called
 
 
 def _language() -> str:
@@ -47,21 +52,31 @@ class Session:
 
     @property
     def as_json(self) -> bool:
-        return not sys.stdout.isatty() if self.json is None else self.json
+        if self.json is not None:
+            return self.json
+        return sys.stdout is None or not sys.stdout.isatty()  # None: whoever started us has closed it
 
     # --- the installation ---
 
     @contextmanager
-    def opened(self, *, make: bool = False) -> Iterator[Installation]:
-        """The installation; made when it is not there, if `make`. Raises Misconfigured and DatabaseGone."""
+    def opened(self, *, make: bool = False, dry_run: bool = False) -> Iterator[Installation]:
+        """The installation; made when it is not there, if `make`, and for a dry run in a place that goes away again.
+
+        Raises Misconfigured and DatabaseGone.
+        """
         from ombud.installation import MASTER_KEY, opened
 
         _log_to_stderr()
-        if not make and not (self.directory / MASTER_KEY).exists():
+        there = (self.directory / MASTER_KEY).exists()
+        if not make and not there:
             raise NoInstallation(directory=self.directory.absolute())
-        overrides = {"service": {"at": self.at, "at_since": ""}} if self.at else {}
-        with opened(self.directory, **overrides) as installation:
-            yield installation
+        service = {"at": self.at, "at_since": ""} if self.at else {}
+        with ExitStack() as stack:
+            directory = self.directory
+            if dry_run and not there:
+                directory = Path(stack.enter_context(TemporaryDirectory(prefix="ombud-")))
+                service["database"] = ""
+            yield stack.enter_context(opened(directory, service=service))
 
     # --- what is said ---
 
@@ -236,6 +251,14 @@ class Group(click.Group):
         super().__init__(*args, **kwargs)
         if not self.params:
             self.params += global_options(inner=True)
+
+
+def text_of(path: Path, encoding: str = "utf-8") -> str:
+    """The text of a file that a command is given. Raises FileUnusable, and OSError with the file's name."""
+    try:
+        return path.read_text(encoding)
+    except UnicodeDecodeError as error:
+        raise FileUnusable(file=path, reason=f"it is not UTF-8 at byte {error.start}") from error
 
 
 def choice_of(values: type[StrEnum]) -> click.Choice[str]:

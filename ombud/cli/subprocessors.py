@@ -23,7 +23,7 @@ from ombud.choices.subprocessors import (
     subprocessors,
 )
 from ombud.cli.operator import by_option
-from ombud.cli.session import Group, Session
+from ombud.cli.session import NUMBER, Group, Session
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 
@@ -124,7 +124,7 @@ def object_(session: Session, slug: str, customer: str, text: str, by: str) -> N
 
 
 @command.command()
-@click.argument("number", type=int)
+@click.argument("number", type=NUMBER)
 @click.option("--text", required=True, help="The answer.")
 @by_option
 @click.pass_obj

@@ -11,7 +11,7 @@ from ombud.accounts import Directory, load_directory
 from ombud.apply import changing
 from ombud.campaigns.fees import settle_rolled_back
 from ombud.cli.operator import by_option
-from ombud.cli.session import NOT_OK, Group, Session, dry_run_option, yes_option
+from ombud.cli.session import NOT_OK, NUMBER, Group, Session, dry_run_option, yes_option
 from ombud.clock import parse_moment
 from ombud.delivery.following import baseline
 from ombud.errors import BadField, NotFound
@@ -110,7 +110,7 @@ def list_(session: Session, customer: str | None, only_now: bool) -> None:
 
 
 @command.command()
-@click.argument("switch", type=int)
+@click.argument("switch", type=NUMBER)
 @click.pass_obj
 def show(session: Session, switch: int) -> None:
     """Show a switch, and how its mail goes beside how it went before."""
@@ -134,7 +134,7 @@ def show(session: Session, switch: int) -> None:
 
 
 @command.command("roll-back")
-@click.argument("switch", type=int)
+@click.argument("switch", type=NUMBER)
 @click.option("--reason", default="", help="Why.")
 @by_option
 @yes_option

@@ -72,6 +72,10 @@ _SWEDISH = {
     "first_at": "först", "last_at": "senast", "ttl": "giltigt (s)", "server": "frågad server", "covered": "täcks",
     "checked_at": "kontrollerad",
     "expired": "för gamla", "cancelled": "avbrutna", "suppressed": "spärrade", "balanced": "går jämnt upp",
+    "smtp_user": "SMTP-användare", "smtp_password": "SMTP-lösenord", "api_key": "API-nyckel", "go_live": "tas i drift",
+    "street": "gata", "extra": "adressens andra rad", "postal_code": "postnummer", "city": "ort", "country": "land",
+    "endpoint": "e-fakturaadress", "order_number": "ordernummer", "cost_center": "kostnadsställe", "vat_number": "momsnummer",
+    "contact": "kontakt", "hash": "kontrollsumma",
 }  # fmt: skip
 _WIDE = 200  # into a file or a pipe there is no edge to keep to
 _GAP = 2  # between columns; one of it is where rich would draw a line
@@ -79,7 +83,7 @@ _GAP = 2  # between columns; one of it is where rich would draw a line
 _MOMENTS = {"at", "created_at", "proved_at", "due_at", "next_check", "stop_at", "since", "until"}
 #: What may be cut off at the end of the line instead of taking another one; its first so many characters say enough.
 _CUT = {"subject": 16, "from": 16}
-_NARROW = 8  # a column that must be broken keeps so much
+_NARROW = 10  # a column that must be broken keeps so much: a day
 _COLOURS = {
     "delivered": "green", "added": "green", "send": "green", "✔": "green", "changed": "yellow", "deferred": "yellow",
     "held": "yellow", "hold": "yellow", "unknown": "yellow", "removed": "red", "failed": "red", "expired": "red", "refuse": "red",
@@ -115,7 +119,7 @@ def show_rows(
 
 
 def _left_out(names: Sequence[str], language: str) -> str:
-    words = ", ".join(heading(name, language) for name in names)
+    words = ", ".join(heading(part, language) for name in names for part in name.split("+"))
     return f"(Inte plats för: {words}.)" if language == "sv" else f"(No room for: {words}.)"
 
 

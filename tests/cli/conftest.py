@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ import structlog
 from click.testing import CliRunner
 
 from ombud.cli.app import app
+from ombud.sandbox.nameserver import NameServer, Zones
 
 #: Between the campaign's risk date and its stop: who has chosen nothing goes by the old way.
 APPLIED, NOW = "2024-04-16T09:00", "2024-04-16T10:00"
@@ -84,3 +88,24 @@ def ombud(_applied: Path, tmp_path: Path) -> Ombud:
 def bare(tmp_path: Path) -> Ombud:
     """Where there is no installation yet."""
     return Ombud(tmp_path / "bare")
+
+
+@contextmanager
+def serving(zones: Zones) -> Iterator[NameServer]:
+    """A name server in a thread of its own: a command has a loop of its own."""
+    server, ready, loop = NameServer(zones), threading.Event(), asyncio.new_event_loop()
+
+    def run() -> None:
+        loop.run_until_complete(server.start())
+        ready.set()
+        loop.run_forever()
+        loop.run_until_complete(server.stop())
+        loop.run_until_complete(asyncio.sleep(0.05))
+        loop.close()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    ready.wait(10)
+    yield server
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(10)

@@ -185,3 +185,15 @@ def test_a_full_disk_and_a_bad_certificate_are_told(offline: Any, monkeypatch: p
     found = wrong(offline("doctor", code=3))
     assert "service.min_free" in found["disk"]["advice"]
     assert "certificate" in found
+
+
+def test_what_keeps_the_installation_shut_is_told_where_it_lies(ombud: Any) -> None:
+    key = ombud.directory / "master.key"
+    whole = key.read_text()
+    key.write_text("nonsense")
+    assert [one["check"] for one in ombud("doctor", code=3).json["checks"] if not one["ok"]] == ["master key"]
+    key.write_text(whole)
+    (ombud.directory / "ombud.db").write_bytes(b"no database at all" * 1000)
+    wrong = [one for one in ombud("doctor", code=3).json["checks"] if not one["ok"]]
+    assert [one["check"] for one in wrong] == ["database"]
+    assert "file is not a database" in wrong[0]["found"]

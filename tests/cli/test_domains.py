@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ombud.sandbox.nameserver import NameServer, Zones, txt
+from ombud.sandbox.nameserver import Zones, txt
+from tests.cli.conftest import serving
 
 RECORDS = """
 ns1.namnserver.example. IN A 127.0.0.1
@@ -36,23 +35,8 @@ def zones() -> Zones:
 
 @pytest.fixture
 def server(zones: Zones) -> Iterator[str]:
-    """In a thread of its own: a command has a loop of its own."""
-    made, ready, loop = NameServer(zones), threading.Event(), asyncio.new_event_loop()
-
-    def run() -> None:
-        loop.run_until_complete(made.start())
-        ready.set()
-        loop.run_forever()
-        loop.run_until_complete(made.stop())
-        loop.run_until_complete(asyncio.sleep(0.05))
-        loop.close()
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    ready.wait(10)
-    yield f"127.0.0.1:{made.address[1]}"
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
+    with serving(zones) as made:
+        yield f"127.0.0.1:{made.address[1]}"
 
 
 @pytest.fixture

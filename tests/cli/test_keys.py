@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import pytest
 from ombud.domains.zone import home_of
 from ombud.mail.dkim import dns_record, new_key, sign
 from ombud.sandbox.nameserver import NameServer, Zones
+from tests.cli.conftest import serving
 from tests.conftest import NOON
 
 ZONE = "dkim.leverantor.example"
@@ -36,26 +35,11 @@ evil.example. IN TXT "v=spf1 -all \\027[31m"
 
 @pytest.fixture
 def server() -> Iterator[NameServer]:
-    """In a thread of its own: a command has a loop of its own."""
     zones = Zones()
     zones.add(RECORDS)
     zones.allow_updates("ombud", SECRET)
-    made, ready, loop = NameServer(zones), threading.Event(), asyncio.new_event_loop()
-
-    def run() -> None:
-        loop.run_until_complete(made.start())
-        ready.set()
-        loop.run_forever()
-        loop.run_until_complete(made.stop())
-        loop.run_until_complete(asyncio.sleep(0.05))
-        loop.close()
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    ready.wait(10)
-    yield made
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
+    with serving(zones) as made:
+        yield made
 
 
 @pytest.fixture

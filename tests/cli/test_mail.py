@@ -194,6 +194,7 @@ def test_many_are_changed_only_after_a_yes_to_how_many_they_are(ombud: Any) -> N
     send(ombud)
     send(ombud, "--to", "bo@mejlen.example")
     assert ombud("queue", "cancel", "--customer", "eken", "--dry-run").json["recipients"] == 3
+    assert ombud("--table", "queue", "cancel", "--customer", "eken", "--dry-run").out == "3 recipients would change.\n"
     no = ombud("queue", "cancel", "--customer", "eken", "--lang", "sv", answer="n\n", code=1)
     assert "Avbryt 3 mottagare?" in no.err
     assert states(ombud) == {"waiting": 3}

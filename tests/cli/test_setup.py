@@ -26,7 +26,20 @@ def test_a_dry_run_of_apply_changes_nothing(bare: Any) -> None:
     said = bare("apply", EXAMPLE, "--dry-run", "--table", "--lang", "sv").out
     assert "+ customer eken  (Bostads AB Eken)" in said
     assert said.endswith("Detta var en provkörning: inget ändrades.\n")
-    assert bare("customers", "list").json == []
+    assert not bare.directory.exists()
+    bare("apply", EXAMPLE)
+    before = bare("customers", "list").json
+    assert bare("apply", EXAMPLE, "--dry-run").json["same"] > 40
+    assert bare("customers", "list").json == before
+
+
+def test_apply_says_which_tables_of_a_file_only_the_service_reads(bare: Any) -> None:
+    assert "Settings are not read from this file, but from " in (said := bare("apply", EXAMPLE, "--table").err)
+    assert f"{bare.directory / 'ombud.toml'}: [service]." in said
+    assert bare("apply", EXAMPLE).json["unread"] == ["service"]
+    own = bare.directory / "ombud.toml"
+    own.write_text('[service]\nname = "mail.example.se"\n')
+    assert bare("apply", own).json["unread"] == []
 
 
 def test_apply_names_the_mistake(bare: Any, tmp_path: Path) -> None:
@@ -60,7 +73,12 @@ def test_customers_are_listed_added_and_shown(ombud: Any) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [["Linden", "--name", "x"], ["linden", "--name", "x", "--org-number", "559990-1014"], ["linden", "--name", ""]],
+    [
+        ["Linden", "--name", "x"],
+        ["linden", "--name", "x", "--org-number", "559990-1014"],
+        ["linden", "--name", ""],
+        ["linden", "--name", " "],
+    ],
 )
 def test_a_customer_that_cannot_be_right_is_refused(ombud: Any, wrong: list[str]) -> None:
     assert ombud("customers", "add", *wrong, code=1).error["code"] == "bad_field"

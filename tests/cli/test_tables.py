@@ -120,3 +120,13 @@ def _read(ours: int) -> bytes:
         return os.read(ours, 65536)
     except OSError:  # Linux says so when the other end is closed
         return b""
+
+
+def test_where_there_is_no_room_a_messages_customer_goes_before_its_id(
+    ombud: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ombud("send", "--product", "hyra", "--from", "hyra@eken.example", "--to", "asa@tenant.example", "--text", "Hej")
+    monkeypatch.setattr("ombud.cli.tables._WIDE", 60)
+    said = ombud("--table", "messages", "list").out
+    assert "(No room for: customer, product.)" in said
+    assert any(len(line.split(" ")[0]) == 26 for line in said.splitlines())

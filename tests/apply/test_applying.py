@@ -23,7 +23,7 @@ from ombud.routing import Action, decide, load_facts, route_secret
 from ombud.seal import Seal
 
 NOON = datetime(2024, 5, 7, 10, 0, tzinfo=UTC)
-EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "molntjanst-2024" / "ombud.toml"
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "molntjanst-2024" / "ombud.toml"
 SEAL = Seal(bytes(32))
 HEADER = "slug,name,org_number,domain,contact_name,contact_email,language,own_smtp,alternative"
 EKEN = "eken,Bostads AB Eken,559990-1013,eken.example,Åsa,asa@eken.example,sv,yes,own"

@@ -20,7 +20,7 @@ from ombud.errors import Misconfigured
 from ombud.seal import Seal
 
 NOON = datetime(2024, 5, 7, 10, 0, tzinfo=UTC)
-EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "molntjanst-2024" / "ombud.toml"
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "molntjanst-2024" / "ombud.toml"
 PLAN = """
 [[price_plans]]
 slug = "plan"
