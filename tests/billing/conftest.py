@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -21,6 +21,7 @@ from ombud.billing.parties import Payer, put_payer, put_seller
 from ombud.billing.planbook import put_plan
 from ombud.billing.plans import Agreement, Articles, PlanTexts, PricePlan, Proration, Tier
 from ombud.db import Database, metadata
+from ombud.errors import OmbudError
 from ombud.routing import put_route
 from ombud.routing.routes import load_routes
 from ombud.seal import Seal
@@ -90,20 +91,15 @@ class Shop:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(postgres: Postgres) -> str:
+def kept_postgres(postgres: Postgres) -> str:
     return postgres.fresh()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """As everywhere, but that one PostgreSQL database is emptied instead of making a new one for each of so many tests."""
-    if request.param == "sqlite":
-        path = tmp_path / "ombud.db"
-        shutil.copy(request.getfixturevalue("sqlite_template"), path)
-        return f"sqlite:///{path}"
-    url = str(request.getfixturevalue("postgres_url"))
-    empty(url)
-    return url
+@pytest.fixture
+def postgres_url(kept_postgres: str) -> str:
+    """One database that is emptied, instead of a new one for each of so many tests."""
+    empty(kept_postgres)
+    return kept_postgres
 
 
 def empty(url: str) -> None:
@@ -136,3 +132,18 @@ def shop(database: Database, cast: Cast) -> Shop:
         put_route(tx, Seal(b"k" * 32), "mailgun-eu", "nowhere", {}, None, NOON, billable=True)
         route = next(one.id for one in load_routes(tx).values() if one.slug == "mailgun-eu")
     return Shop(database, directory.customer("eken"), directory.customer("linden"), cast.hyra.id, route)
+
+
+def both_at_once(act: Callable[[], object]) -> list[object]:
+    """What each of two is told who do the same at one moment: what came of it, or the code of the error."""
+    together = threading.Barrier(2, timeout=20)
+
+    def attempt() -> object:
+        together.wait()
+        try:
+            return act()
+        except OmbudError as error:
+            return error.code
+
+    with ThreadPoolExecutor(2) as threads:
+        return [one.result(30) for one in [threads.submit(attempt) for _ in range(2)]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -34,7 +33,6 @@ from ombud.errors import (
     LaterPeriodLocked,
     NotFound,
     NotPreviewed,
-    OmbudError,
     PeriodLocked,
     PeriodNotEnded,
     PeriodNotLocked,
@@ -43,7 +41,7 @@ from ombud.errors import (
     SellerMissing,
 )
 from ombud.usage import Counted
-from tests.billing.conftest import JULY_2, JUNE_3, SELLER, SQLITE, Shop, make_plan
+from tests.billing.conftest import JULY_2, JUNE_3, SELLER, SQLITE, Shop, both_at_once, make_plan
 from tests.conftest import NOON
 
 MAY, JUNE = "2024-05", "2024-06"
@@ -278,21 +276,7 @@ def test_a_second_lock_and_a_preview_of_what_is_locked_are_refused(may: Shop) ->
 
 def test_of_two_who_lock_at_once_one_wins_and_the_other_is_told(may: Shop) -> None:
     previewed(may)
-    together = threading.Barrier(2, timeout=20)
-    said: list[object] = []
-
-    def attempt() -> None:
-        together.wait()
-        try:
-            said.append(locked(may))
-        except OmbudError as error:
-            said.append(error.code)
-
-    threads = [threading.Thread(target=attempt) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
+    said = both_at_once(lambda: locked(may))
     assert sorted(map(str, said)) == sorted([str(("M1001", "M1002")), "period_locked"])
     with may.database.read() as tx:
         assert len(bases_of(tx, MAY)) == 2

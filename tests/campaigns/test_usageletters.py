@@ -12,7 +12,7 @@ from ombud.campaigns.usageletters import usage_letters
 from ombud.notices.letters import Letter
 from ombud.notices.writing import write
 from tests.billing.conftest import Shop
-from tests.billing.conftest import database_url as database_url
+from tests.billing.conftest import kept_postgres as kept_postgres
 from tests.billing.conftest import postgres_url as postgres_url
 from tests.billing.conftest import shop as shop
 from tests.conftest import NOON

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ombud.accounts import Customer
-from ombud.db import Database
+from ombud.accounts import Customer, load_directory, put_customer, put_product
+from ombud.db import Database, Transaction
 from ombud.ids import new_id
 from ombud.queue import NewMessage, NewRecipient, State, Stream, put
 from ombud.routing import load_facts, put_route
@@ -22,10 +22,23 @@ MakeMail = Callable[..., str]
 @pytest.fixture
 def route_id(database: Database, cast: Cast) -> int:
     with database.write() as tx:
-        put_route(tx, Seal(b"k" * 32), "relay", "smtp", {"host": "relay.example"}, None, NOON)
-        found = load_facts(tx).route("relay")
+        return put_relay(tx)
+
+
+def put_relay(tx: Transaction) -> int:
+    """A route to nobody; its id."""
+    put_route(tx, Seal(b"k" * 32), "relay", "smtp", {"host": "relay.example"}, None, NOON)
+    found = load_facts(tx).route("relay")
     assert found
     return found.id
+
+
+def put_stage(tx: Transaction) -> tuple[int, int, int]:
+    """What one message needs, where there is no cast: the ids of a customer, a product and a route."""
+    put_customer(tx, "eken", "Eken", NOON)
+    put_product(tx, "hyra", "Hyra", NOON)
+    directory = load_directory(tx)
+    return directory.customer("eken").id, directory.product("hyra").id, put_relay(tx)
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sqlalchemy import delete, select, update
 from sqlalchemy import func as sql
 
-from ombud.accounts import load_directory, put_customer, put_product
 from ombud.db import Database
 from ombud.queue import (
     Change,
@@ -43,11 +42,9 @@ from ombud.queue.tables import (
     message_table,
     recipient_table,
 )
-from ombud.routing import load_facts, put_route
-from ombud.seal import Seal
 from ombud.verify import verify
 from tests.conftest import NOON, Cast, Postgres
-from tests.queue.conftest import MakeMail, new_message
+from tests.queue.conftest import MakeMail, new_message, put_stage
 
 _r = recipient_table.c
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
@@ -138,12 +135,7 @@ class HoldModel(RuleBasedStateMachine):
         with self.database.write() as tx:
             for table in (hold_table, event_table, attempt_table, recipient_table, body_table, message_table):
                 tx.execute(delete(table))
-            put_customer(tx, "eken", "Eken", NOON)
-            put_product(tx, "hyra", "Hyra", NOON)
-            put_route(tx, Seal(b"k" * 32), "relay", "smtp", {"host": "relay.example"}, None, NOON)
-            directory, route = load_directory(tx), load_facts(tx).route("relay")
-        assert route
-        self.customer, self.product, self.route = directory.customer("eken").id, directory.product("hyra").id, route.id
+            self.customer, self.product, self.route = put_stage(tx)
         self.now, self.made = NOON, 0
         self.states: dict[int, State] = {}
         self.fates: dict[int, list[str | None]] = {}

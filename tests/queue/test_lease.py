@@ -8,7 +8,6 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete, select, update
 
-from ombud.accounts import load_directory, put_customer, put_product
 from ombud.db import Database
 from ombud.mail.reply import Reply
 from ombud.queue import (
@@ -29,10 +28,8 @@ from ombud.queue import (
 )  # fmt: skip
 from ombud.queue.lease import MOST_CRASHES, lease_suspect, suspects_wait
 from ombud.queue.tables import SUSPECTED, attempt_table, recipient_table, worker_table
-from ombud.routing import load_facts, put_route
-from ombud.seal import Seal
 from tests.conftest import NOON, Cast
-from tests.queue.conftest import MakeMail, new_message
+from tests.queue.conftest import MakeMail, new_message, put_stage
 
 OK = Reply(250, "2.0.0", "taken")
 
@@ -280,14 +277,9 @@ def test_of_two_that_take_back_at_once_the_one_that_dies_loses_nothing(
     """One takes a dead worker's rows and dies before its commit; the other, which had to skip them, must leave them findable."""
     database = postgres_database
     with database.write() as tx:
-        put_customer(tx, "eken", "Eken", NOON)
-        put_product(tx, "hyra", "Hyra", NOON)
-        put_route(tx, Seal(b"k" * 32), "relay", "smtp", {"host": "relay.example"}, None, NOON)
-        route = load_facts(tx).route("relay")
-        customer, product = load_directory(tx).customer("eken"), load_directory(tx).product("hyra")
-        assert route
-        put(tx, [new_message(customer.id, product.id, route.id)])
-    take(database, route.id, worker="dead")
+        customer, product, route = put_stage(tx)
+        put(tx, [new_message(customer, product, route)])
+    take(database, route, worker="dead")
 
     class Dies(Exception):
         pass

@@ -13,7 +13,6 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 from sqlalchemy import select
 
 from ombud import usage
-from ombud.accounts import load_directory, put_customer, put_product
 from ombud.db import Database
 from ombud.ids import new_id
 from ombud.mail.reply import Reply
@@ -35,11 +34,10 @@ from ombud.queue import (
     recover,
 )  # fmt: skip
 from ombud.queue.tables import recipient_table
-from ombud.routing import load_facts, put_route
-from ombud.seal import Seal
 from ombud.usage import HandOver
 from ombud.verify import verify
 from tests.conftest import NOON
+from tests.queue.conftest import put_stage
 
 REPLY = Reply(250, "2.0.0", "words")
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # each step is a commit, and here no power fails
@@ -59,12 +57,7 @@ class QueueModel(RuleBasedStateMachine):
         shutil.copy(self.template, self.directory / "ombud.db")
         self.database = Database.open(f"sqlite:///{self.directory / 'ombud.db'}")
         with self.database.write() as tx:
-            put_customer(tx, "eken", "Eken", NOON)
-            put_product(tx, "hyra", "Hyra", NOON)
-            put_route(tx, Seal(b"k" * 32), "relay", "smtp", {"host": "relay.example"}, None, NOON)
-            directory, route = load_directory(tx), load_facts(tx).route("relay")
-        assert route
-        self.customer, self.product, self.route = directory.customer("eken").id, directory.product("hyra").id, route.id
+            self.customer, self.product, self.route = put_stage(tx)
         self.states: dict[int, State] = {}
         self.fences: dict[int, int] = {}
 

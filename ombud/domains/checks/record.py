@@ -64,12 +64,15 @@ class Look:
 
 async def look_at(look: Look) -> Looked:
     """Judge a record that is a CNAME or a TXT of its own: a key, the return path, a claim, or whatever a provider asks for."""
+    alias = look.record.kind == "CNAME"
     views = await look.asking.everywhere(look.record.name, look.record.kind)
-    if look.record.kind == "CNAME":
-        return await _alias(look, views)
-    if views.best.aliases or views.best.why == "alias":
+    if not alias and (views.best.aliases or views.best.why == "alias"):
         views = replace(views, servers=())  # it leads out of the zone: what counts is what a resolver finds at its end
-    return await _text(look, views)
+    if views.best.unknown:
+        return look.looked(State.UNTESTABLE, views.best)
+    if views.split:
+        return _split(look, views)
+    return await (_alias(look, views) if alias else _text(look, views))
 
 
 # --- aliases -----------------------------------------------------------------------------------------------------------
@@ -77,10 +80,6 @@ async def look_at(look: Look) -> Looked:
 
 async def _alias(look: Look, views: Views) -> Looked:
     best = views.best
-    if best.unknown:
-        return look.looked(State.UNTESTABLE, best)
-    if views.split:
-        return _split(look, views)
     if best.absent:
         return await _no_alias(look, views)
     target = best.values[0]
@@ -157,10 +156,6 @@ async def _beside(look: Look, alias: Answer) -> str:
 
 async def _text(look: Look, views: Views) -> Looked:
     best = views.best
-    if best.unknown:
-        return look.looked(State.UNTESTABLE, best)
-    if views.split:
-        return _split(look, views)
     if best.absent:
         return await _elsewhere(look, views)
     verdict = _key_verdict if look.record.purpose is Purpose.DKIM else _plain_verdict
