@@ -5,7 +5,8 @@ There are no secrets, no contents and no recipient's address of ours in it (the 
 from outside is escaped, so that no text can forge a line or speak to a terminal.
 
 Lines are gathered and written by a thread, within a tenth of a second: neither a slow disk nor a full pipe holds up mail. What
-is an error or worse is written before the call returns, and the rest when the process ends.
+is an error or worse is written before the call returns, and the rest when the process ends; but nothing waits long for a
+reader that stands still.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ WRITE_EVERY = 0.1  # seconds
 WRITE_AT = 64 * 1024  # characters
 #: More than this is never kept waiting: lines are dropped, and counted, while nobody reads.
 MOST_WAITING = 4 * 1024 * 1024
+#: Whoever wants a line written now waits so many seconds for a stream that blocks, and not again until it moves.
+PATIENCE = 1.0
 LONGEST_REPLY = 300  # characters of the other side's words; all of them are kept with the attempt
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
@@ -98,9 +101,9 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     logging.basicConfig(handlers=[_FromLibraries()], level=logging.WARNING, force=True)
 
 
-def flush() -> None:
-    """Write what is gathered, now."""
-    _state.flush()
+def flush() -> bool:
+    """Write what is gathered, now. False when the stream blocks, so that it is not written."""
+    return _state.flush()
 
 
 #: Makes one line of level, event and fields.
@@ -108,14 +111,17 @@ Format = Callable[[str, str, Mapping[str, object]], str]
 
 
 class _Output:
-    """Gathers lines; a thread writes them. A stream that fails or blocks costs lines, never mail."""
+    """Gathers lines; a thread writes them, and nothing else does. A stream that fails or blocks costs lines, never mail."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._lines: list[str] = []
         self._waiting = 0  # characters
         self._dropped = 0
-        self._gathering, self._writing = threading.Lock(), threading.Lock()
+        self._added = self._written = 0  # lines
+        self._blocked = False
+        self._gathering = threading.Lock()
+        self._moved = threading.Condition(self._gathering)
         self._some, self._enough = threading.Event(), threading.Event()
         self._closed = False
         threading.Thread(target=self._run, name="log", daemon=True).start()
@@ -126,28 +132,22 @@ class _Output:
                 self._dropped += 1
                 return
             self._lines.append(line)
+            self._added += 1
             self._waiting += len(line)
             if len(self._lines) == 1:
                 self._some.set()
             if self._waiting >= WRITE_AT:
                 self._enough.set()
 
-    def write(self) -> None:
-        """Write what is gathered; in the order in which it came, whichever thread does it."""
-        with self._writing:
-            with self._gathering:
-                lines, self._lines, self._waiting = self._lines, [], 0
-                dropped, self._dropped = self._dropped, 0
-                self._some.clear()
-                self._enough.clear()
-            if dropped:
-                lines.append(_json_line("warning", "log_lines_dropped", {"lines": dropped}))
-            try:
-                self._stream.write("".join(lines))
-                self._stream.flush()
-            except (OSError, ValueError):  # a full disk, a reader that is gone, a stream that is closed: mail goes on
-                with self._gathering:
-                    self._dropped += len(lines)
+    def write(self) -> bool:
+        """Have what is gathered written, and wait for it; False when the stream blocks."""
+        with self._gathering:
+            wanted = self._added
+            if self._written < wanted:
+                self._some.set()
+                self._enough.set()
+                self._blocked = self._blocked or not self._moved.wait_for(lambda: self._written >= wanted, PATIENCE)
+            return not self._blocked
 
     def close(self) -> None:
         self._closed = True
@@ -159,7 +159,29 @@ class _Output:
         while not self._closed:
             self._some.wait()
             self._enough.wait(WRITE_EVERY)
-            self.write()
+            self._write_gathered()
+        self._write_gathered()
+
+    def _write_gathered(self) -> None:
+        with self._gathering:
+            lines, self._lines, self._waiting = self._lines, [], 0
+            dropped, self._dropped = self._dropped, 0
+            added = self._added
+            self._some.clear()
+            self._enough.clear()
+        if dropped:
+            lines.append(_json_line("warning", "log_lines_dropped", {"lines": dropped}))
+        failed = False
+        try:
+            self._stream.write("".join(lines))
+            self._stream.flush()
+        except (OSError, ValueError):  # a full disk, a reader that is gone, a stream that is closed: mail goes on
+            failed = True
+        with self._gathering:
+            if failed:
+                self._dropped += len(lines)
+            self._written, self._blocked = added, False
+            self._moved.notify_all()
 
 
 class _State:
@@ -181,9 +203,8 @@ class _State:
             if level in ("error", "critical"):
                 output.write()  # the process may be about to end
 
-    def flush(self) -> None:
-        if self._output:
-            self._output.write()
+    def flush(self) -> bool:
+        return self._output.write() if self._output else True
 
 
 def _json_line(level: str, event: str, fields: Mapping[str, object]) -> str:

@@ -71,11 +71,15 @@ LOOK_MOST, LOOK_PACE = 20, 0.25
 ROTATE_EVERY, READ_PROBES_EVERY = 60.0, 30.0
 PROOFS_AT_A_TIME = 10
 FORGET_EVERY = 3600.0
+#: Bytes of so many messages are looked at, and forgotten, at a time.
+BODIES_A_COMMIT = 500
 #: Letters that are due are looked for so often, and those on their way followed.
 WRITE_EVERY, LETTERS_FOLLOWED_EVERY = 60.0, 5.0
 LETTERS_A_COMMIT = 100
 #: So often it is looked at who has used up what is included, or reached a cap.
 ALARM_EVERY = 60.0
+#: A job that is still there so many seconds after it was cancelled is cancelled again; so many times, then it is left.
+CANCEL_AGAIN, CANCEL_MOST = 0.5, 10
 #: Open files beside the SMTP door's connections: HTTP, next hops, the database.
 OTHER_FILES = 3000
 
@@ -143,14 +147,28 @@ class Service:
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 20)
-        loop = asyncio.get_running_loop()
         self._refresh()
         self.group.start()
+        try:
+            await self._come_up()
+        except BaseException:
+            await self.stop()  # the mail that has begun to leave, and the doors that are open, end well here too
+            raise
+        log.info(
+            "started",
+            database=self.database.version(),
+            smtp=self.smtp.starttls_port,
+            smtps=self.smtp.tls_port,
+            http=self.http.port,
+        )
+
+    async def _come_up(self) -> None:
         await self._beat()
         await self._recover(alone=not self.database.postgres)
         if self.database.postgres:
-            self._listener = Listener(self.database, partial(_call_on, loop, self.delivery.wake))
-            self._listener.start()
+            listener = Listener(self.database, partial(_call_on, asyncio.get_running_loop(), self.delivery.wake))
+            listener.start()
+            self._listener = listener
         if self.settings.delivery.workers:
             self._spawn(self.delivery.run())
         self._spawn(self._every(1.0, self._look_around))
@@ -180,22 +198,13 @@ class Service:
         await self.http.start()
         if not self.settings.http.public_url:
             self.submissions.public_url = f"http://{self.settings.http.host}:{self.http.port}"
-        log.info(
-            "started",
-            database=self.database.version(),
-            smtp=self.smtp.starttls_port,
-            smtps=self.smtp.tls_port,
-            http=self.http.port,
-        )
 
     async def stop(self, grace: float = 10.0) -> None:
         """Go down: close the doors, let what is under way finish for `grace` seconds, keep every outcome that is known."""
         await asyncio.gather(self.smtp.stop(grace), self.http.stop(grace))
         if self.settings.delivery.workers:
             await self.delivery.stop(grace)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await _end(self._tasks)
         try:
             await self.submissions.counting.flush()
         except TryLater as error:
@@ -386,6 +395,35 @@ class Service:
 
     async def _forget(self) -> None:
         await self.group.run(_forget_all, (timedelta(days=self.settings.limits.idempotency_days), self.clock))
+        await self._forget_bodies()
+
+    async def _forget_bodies(self) -> None:
+        """Look through all bytes that are kept, some messages at a time: mail that comes in does not wait for it."""
+        before, forgotten, after = self.clock.now() - timedelta(days=self.settings.privacy.body_days), 0, ""
+        while True:
+            over, after = await self.database.reading(queue.bodies_to_forget, before, after, BODIES_A_COMMIT)
+            if over:
+                forgotten += await self.group.run(_forget_bodies_all, over)
+            if not after:
+                break
+        if forgotten:
+            log.info("bodies_forgotten", messages=forgotten)
+
+
+async def _end(jobs: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel them until they are gone.
+
+    Once is not enough: `asyncio.wait_for` of Python 3.11, by which dnspython waits, loses a cancellation that comes in the same
+    turn of the loop as what it waits for; the job would go on as if nothing had been said, for ever.
+    """
+    left = set(jobs)
+    for _ in range(CANCEL_MOST):
+        if not left:
+            return
+        for job in left:
+            job.cancel()
+        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN)
+    log.error("jobs_not_ended", jobs=" ".join(sorted(str(job.get_coro()) for job in left)))
 
 
 def _call_on(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
@@ -438,6 +476,10 @@ def _forget_all(tx: Transaction, pieces: Sequence[tuple[timedelta, Clock]]) -> l
     return [forget_older(tx, than, clock.now()) for than, clock in pieces]
 
 
+def _forget_bodies_all(tx: Transaction, pieces: Sequence[Sequence[str]]) -> list[int]:
+    return [queue.forget_bodies(tx, ids) for ids in pieces]
+
+
 @contextmanager
 def alone(installation: Installation) -> Iterator[None]:
     """On SQLite there is one service process; a second is refused. On PostgreSQL there may be any number. Raises Misconfigured."""
@@ -459,9 +501,9 @@ async def serve(
     with alone(installation):
         service = Service(installation)
         await service.start()
-        if started:
-            started(service)
         try:
+            if started:
+                started(service)
             await until.wait()
         finally:
             await service.stop()

@@ -284,3 +284,31 @@ def test_the_sentences_of_the_hot_path_cost_microseconds(tmp_path: Path, format:
         assert maillog._state._output
         maillog._state._output.close()
     assert spent / 4_000 < 50e-6  # 5 us here; a slow machine may take its time
+
+
+def test_an_error_waits_a_moment_for_a_reader_that_stands_still_and_the_next_not_at_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(maillog, "PATIENCE", 0.2)
+    reader, writer = os.pipe()
+    stream = os.fdopen(writer, "w")
+    maillog.configure(LogSettings(format="json"), stream)
+    for _ in range(1_000):
+        accept()
+    began = time.monotonic()
+    structlog.get_logger("ombud.db").error("database_gone")
+    first, began = time.monotonic() - began, time.monotonic()
+    structlog.get_logger("ombud.db").error("database_gone")
+    assert 0.2 <= first < 2
+    assert time.monotonic() - began < 0.2
+    assert maillog.flush() is False
+    thread = threading.Thread(target=lambda: list(iter(lambda: os.read(reader, 65536), b"")))
+    thread.start()
+    deadline = time.monotonic() + 10
+    while not maillog.flush():
+        assert time.monotonic() < deadline, "the log does not come back with its reader"
+    assert maillog._state._output
+    maillog._state._output.close()
+    stream.close()
+    thread.join()
+    os.close(reader)

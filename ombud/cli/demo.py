@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -165,15 +168,17 @@ def _show(console: Console, run: Run) -> None:
 
 def _invite(console: Console, stage: Stage) -> None:
     here = stage.directory.relative_to(Path.cwd()) if stage.directory.is_relative_to(Path.cwd()) else stage.directory
+    # `make run` is played by the program in .venv, which need not be on the PATH.
+    ombud = shlex.join(["ombud" if shutil.which("ombud") else sys.argv[0], "--dir", str(here)])
     console.print(f"""
 Visit      {stage.world["http"]}/            what this is
            {stage.world["http"]}/v1/docs     the API, to read
            {stage.world["http"]}/metrics     what Prometheus reads
 Mail       {here}/mail/             one Maildir for each recipient domain
-Try        ombud --dir {here} messages list
-           ombud --dir {here} routes explain --customer eken --product hyra --to anna@storpost.example
-           ombud --dir {here} usage show --customer lindgarden
-Ctrl-C stops.""", highlight=False)  # fmt: skip
+Try        {ombud} messages list
+           {ombud} routes explain --customer eken --product hyra --to anna@storpost.example
+           {ombud} usage show --customer lindgarden
+Ctrl-C stops.""", highlight=False, markup=False, soft_wrap=True)  # fmt: skip
 
 
 def _wait(stage: Stage) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
+from contextlib import ExitStack
 from functools import partial
 
 import click
@@ -12,6 +14,7 @@ import structlog
 import uvloop
 
 from ombud import maillog
+from ombud.cli.ending import ends_within, leave_after
 from ombud.cli.session import Command, Session
 from ombud.errors import Misconfigured
 from ombud.installation import Installation
@@ -20,6 +23,18 @@ from ombud.service import Service, serve
 log = structlog.get_logger("ombud.cli")
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+#: Seconds for the whole of the service's stop: more than its doors, delivery and jobs take together, less than systemd is told to
+#: wait. Only a database that hangs takes longer.
+STOPPED_WITHIN = 50.0
+#: Seconds for what is left to do when the service has stopped and everything is written down: to close the database and the loop.
+CLOSED_WITHIN = 5.0
+
+#: What to do when a door cannot be opened.
+_ADVICE = {
+    errno.EADDRINUSE: "another program has that port: end it, or take another by smtp.starttls_port, smtp.tls_port or http.port",
+    errno.EACCES: "such a port takes CAP_NET_BIND_SERVICE; or take one from 1024 on by smtp.starttls_port, smtp.tls_port or http.port",
+    errno.EADDRNOTAVAIL: "this machine has no such address: see smtp.host and http.host",
+}
 
 
 @click.command("serve", cls=Command)
@@ -30,19 +45,24 @@ def command(session: Session) -> None:
     SIGTERM or Ctrl-C: close the doors, finish what is under way, stop. A second Ctrl-C: stop at once; nothing accepted is
     lost by that. SIGHUP: read the certificates again.
     """
-    with session.opened(make=True) as installation:
+    with ExitStack() as stack:
+        # The loop is closed last: what may hang there holds up nothing that matters.
+        runner = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
+        installation = stack.enter_context(session.opened(make=True))
         maillog.configure(installation.settings.log)
         try:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(_serve(session, installation))
+            runner.run(_serve(session, installation))
         except OSError as error:
-            raise Misconfigured(reason=f"cannot listen: {error}") from error
+            advice = _ADVICE.get(error.errno or 0, "see smtp.host and http.host")
+            raise Misconfigured(reason=f"cannot listen: {error}; {advice}") from error
+        with ends_within(CLOSED_WITHIN):
+            stack.close()
 
 
 async def _serve(session: Session, installation: Installation) -> None:
     until = asyncio.Event()
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, until.set)
+    loop.add_signal_handler(signal.SIGTERM, _stop, until)
     loop.add_signal_handler(signal.SIGINT, _interrupted, until)
     await serve(installation, until, partial(_started, session))
 
@@ -52,13 +72,20 @@ def _interrupted(until: asyncio.Event) -> None:
         # The queue is made for this: what was leased is due again, what was at its final dot is `unknown`.
         maillog.flush()
         os._exit(INTERRUPTED)
-    until.set()
+    _stop(until)
+
+
+def _stop(until: asyncio.Event) -> None:
+    if not until.is_set():
+        until.set()
+        leave_after(STOPPED_WITHIN, 1)  # as safe as a second Ctrl-C
 
 
 def _started(session: Session, service: Service) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, service)
     smtp, http = service.settings.smtp, service.settings.http
-    url = http.public_url or f"http://{http.host}:{service.http.port}"
+    here = f"http://{http.host}:{service.http.port}"
+    url = http.public_url or here
     ports = {"starttls_port": service.smtp.starttls_port, "tls_port": service.smtp.tls_port}
     if session.as_json:
         session.show_json({"smtp": {"host": smtp.host, **ports}, "http": url, "pid": os.getpid()})
@@ -69,7 +96,7 @@ def _started(session: Session, service: Service) -> None:
         )
     )
     click.echo(f"  SMTP  {smtp.host}  STARTTLS {ports['starttls_port']}  TLS {ports['tls_port']}")
-    click.echo(f"  HTTP  {url}")
+    click.echo(f"  HTTP  {here}" + (f"  ({url})" if url != here else ""))
     click.echo(session.say("Ctrl-C stops it.", "Ctrl-C stannar tjänsten."))
 
 

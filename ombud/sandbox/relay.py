@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import smtplib
+import socket
 import ssl
 from collections import defaultdict
 from collections.abc import Callable
@@ -123,6 +124,13 @@ class Onward:
         self._idle.clear()
 
 
+def _hang_up(client: smtplib.SMTP) -> None:
+    """End a connection that a thread may be reading from: `close` would wait until that has read something."""
+    if client.sock is not None:
+        with contextlib.suppress(OSError):
+            client.sock.shutdown(socket.SHUT_RDWR)
+
+
 class Passage:
     """One connection to a relay (the handler that aiosmtpd calls): each step is taken at the receiver before it is answered."""
 
@@ -185,7 +193,7 @@ class Passage:
         try:
             self._threads.submit(self._onward.end, self._target, client, reset=True)
         except RuntimeError:  # the threads are gone: the world is stopping
-            client.close()
+            _hang_up(client)
 
     def leave(self) -> None:
         """The client has gone away, perhaps while a thread is at work for it."""

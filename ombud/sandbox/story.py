@@ -7,6 +7,7 @@ would prove nothing.
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import shutil
@@ -18,9 +19,9 @@ import sys
 import time
 import urllib.request
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.headerregistry import Address
@@ -34,6 +35,7 @@ from ombud.apply import Done, apply, read
 from ombud.clock import STOCKHOLM
 from ombud.db import Transaction
 from ombud.domains import key_records, load_ownership
+from ombud.errors import Misconfigured
 from ombud.ids import new_handle
 from ombud.installation import Installation, opened
 from ombud.mail.address import canonical_domain
@@ -51,6 +53,8 @@ DAY = "2024-04-16T09:00"
 #: The mail that the story sends, and how long it may take before what is missing is called lost.
 PATIENCE = 120.0
 _THREADS = 5
+#: A service ends by itself within this.
+_END_SECONDS = 60.0
 
 
 @dataclass(slots=True)
@@ -109,13 +113,33 @@ class Stage:
 
 
 def new_directory(directory: Path, *, keep: bool) -> None:
-    """Begin afresh in `directory`, unless it is to be kept. Refuses to empty one that no demo has made."""
-    if directory.exists() and not keep and any(directory.iterdir()):
-        if not (directory / "demo").exists():
-            raise SystemExit(f"{directory} was not made by a demo; give an empty directory")
-        shutil.rmtree(directory)
+    """Begin afresh in `directory`, unless it is to be kept.
+
+    Raises Misconfigured rather than empty one that no demo has made, or that one is played in at this moment.
+    """
+    if directory.exists() and any(directory.iterdir()):
+        if not keep and not (directory / "demo").exists():
+            raise Misconfigured(reason=f"{directory} was not made by a demo; give an empty directory with --dir")
+        if _is_played(directory):
+            raise Misconfigured(
+                reason=f"a demo is played in {directory} already; stop it, or give another one with --dir"
+            )
+        if not keep:
+            shutil.rmtree(directory)
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "demo").write_text("Made by `ombud demo`, which empties this directory when it starts anew.\n")
+
+
+def _is_played(directory: Path) -> bool:
+    """Whether a service runs there: it holds its lock."""
+    try:
+        with (directory / "serve.lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 @contextmanager
@@ -146,8 +170,7 @@ def on_stage(directory: Path, story: Path, say: Callable[[str], None], at: str =
         say(f"ombud serve: SMTP on {ports['starttls']} (STARTTLS) and {ports['tls']} (TLS), HTTP on {ports['http']}")
         yield Stage(directory, told, count.files(Path(told["maildir"])), metered, processes)
     finally:
-        for process in reversed(processes):  # the service first: it may have mail to hand over
-            _end(process)
+        _end_all(processes)
 
 
 # --- setting up ----------------------------------------------------------------------------------------------------
@@ -168,17 +191,25 @@ def _start(command: list[str], processes: list[subprocess.Popen[str]], log: Path
     return found
 
 
+def _end_all(processes: Sequence[subprocess.Popen[str]]) -> None:
+    """End them, the service first: it may have mail to hand over. Each is ended, also when a second signal comes meanwhile."""
+    with ExitStack() as stack:
+        for process in processes:
+            stack.callback(_end, process)
+
+
 def _end(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
+    try:
         process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-    for pipe in (process.stdin, process.stdout):
-        if pipe:
-            pipe.close()
+        process.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        process.kill()  # does nothing to one that has ended
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe:
+                pipe.close()
 
 
 def _free_port() -> int:

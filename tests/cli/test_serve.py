@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -64,3 +65,27 @@ def test_commands_work_while_the_service_runs_and_a_signal_ends_it_well(
     service.send_signal(signal.SIGTERM)
     assert service.wait(20) == 0
     assert ombud("verify").json["ok"] is True
+
+
+def test_a_port_that_is_taken_is_told_with_what_to_do(ombud: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports = ANY_PORT | {"OMBUD_SMTP__TLS_PORT": str(taken.getsockname()[1])}
+        command = [sys.executable, "-m", "ombud", "--dir", str(ombud.directory), "--table", "serve"]
+        said = subprocess.run(
+            command, env={**os.environ, **ports}, capture_output=True, text=True, timeout=30, check=False
+        )
+    assert said.returncode == 1
+    assert "another program has that port" in said.stderr and "smtp.tls_port" in said.stderr
+
+
+def test_a_person_is_told_where_the_doors_are_and_what_the_world_calls_them(ombud: Any) -> None:
+    known = ANY_PORT | {"OMBUD_HTTP__PUBLIC_URL": "https://mail.example.se"}
+    command = [sys.executable, "-m", "ombud", "--dir", str(ombud.directory), "--table", "serve"]
+    with subprocess.Popen(
+        command, env={**os.environ, **known}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout
+        said = [process.stdout.readline() for _ in range(4)]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert said[2].startswith("  HTTP  http://127.0.0.1:") and said[2].endswith("(https://mail.example.se)\n")

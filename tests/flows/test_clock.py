@@ -12,7 +12,7 @@ from ombud import queue
 from ombud.clock import month_of
 from ombud.delivery.schedule import AFTER_UNKNOWN
 from ombud.queue import State
-from ombud.queue.tables import attempt_table
+from ombud.queue.tables import attempt_table, body_table
 from ombud.usage import usage_of
 from tests.flows.conftest import Serve
 from tests.flows.house import House, InThread, until
@@ -88,3 +88,21 @@ def _turn_to(running: InThread, second: int) -> None:
     now = running.clock.now()
     running.clock.turn(timedelta(seconds=second - now.second, microseconds=-now.microsecond))
     assert month_of(running.clock.now()) == "2024-05"
+
+
+def test_after_a_week_the_bytes_of_what_is_over_are_forgotten_and_what_waits_still_leaves(serve: Serve) -> None:
+    running = serve()
+    house, hop = running.house, running.house.hop
+    assert house.post(to=["later@post.example"]).status == 202
+    assert house.submit("anna@post.example")[0] == 250
+    house.arrives("anna@post.example")
+    until(lambda: house.states() == {State.DEFERRED: 1, State.DELIVERED: 1})
+    for days, kept in ((6, 2), (2, 1)):
+        running.clock.turn(timedelta(days=days))
+        running.run(running.service._forget())
+        with house.looking() as tx:
+            assert tx.execute(select(func.count()).select_from(body_table)).scalar_one() == kept
+        assert house.unwell() == []
+    hop.put_off = False
+    house.arrives("later@post.example", hurry=True)
+    assert house.unwell() == []
