@@ -14,6 +14,8 @@ import logging
 import smtplib
 import socket
 import ssl
+import threading
+import weakref
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -71,6 +73,8 @@ class Onward:
         self._resolver = resolver
         self._port = port
         self._idle: dict[str, list[smtplib.SMTP]] = defaultdict(list)
+        self._made: weakref.WeakSet[smtplib.SMTP] = weakref.WeakSet()
+        self._making = threading.Lock()
         self._closed = False
 
     def find(self, domain: str) -> str:
@@ -91,6 +95,8 @@ class Onward:
             timeout=_TIMEOUT, local_hostname=self._relay.host, source_address=(self._relay.address, 0)
         )
         client.command_encoding = "utf-8"  # RFC 6531: addresses pass as they came
+        with self._making:
+            self._made.add(client)
         try:
             client.connect(target, self._port)
             client.ehlo()
@@ -117,6 +123,13 @@ class Onward:
             if self._closed:
                 self.close()
 
+    def hang_up(self) -> None:
+        """Let no thread wait for a receiver any more: a server of asyncio that closes forgets whom it has just let in."""
+        with self._making:
+            made = list(self._made)
+        for client in made:
+            _shut(client)
+
     def close(self) -> None:
         self._closed = True
         for client in [client for clients in self._idle.values() for client in clients]:
@@ -124,11 +137,11 @@ class Onward:
         self._idle.clear()
 
 
-def _hang_up(client: smtplib.SMTP) -> None:
-    """End a connection that a thread may be reading from: `close` would wait until that has read something."""
-    if client.sock is not None:
+def _shut(client: smtplib.SMTP) -> None:
+    """End a connection that a thread may be reading from: `close` alone would wait until that has read something."""
+    if (sock := client.sock) is not None:
         with contextlib.suppress(OSError):
-            client.sock.shutdown(socket.SHUT_RDWR)
+            sock.shutdown(socket.SHUT_RDWR)
 
 
 class Passage:
@@ -193,7 +206,8 @@ class Passage:
         try:
             self._threads.submit(self._onward.end, self._target, client, reset=True)
         except RuntimeError:  # the threads are gone: the world is stopping
-            _hang_up(client)
+            _shut(client)
+            client.close()
 
     def leave(self) -> None:
         """The client has gone away, perhaps while a thread is at work for it."""

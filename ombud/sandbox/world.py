@@ -72,6 +72,8 @@ class World:
         for connection in list(self._connections):
             if connection.transport is not None:
                 connection.transport.close()
+        for onward in self._onwards:
+            onward.hang_up()
         for threads in (self._passages, self._judges):
             await asyncio.to_thread(threads.shutdown, cancel_futures=True)
         for onward in self._onwards:

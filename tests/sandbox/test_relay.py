@@ -12,6 +12,20 @@ from ombud.sandbox.nameserver import resolver
 from ombud.sandbox.relay import Onward, Passage, Relay
 
 
+def test_a_world_that_stops_lets_no_thread_wait_for_a_greeting_that_never_comes() -> None:
+    relay = Relay("egen-server", "smtp.molntjanst.example", "127.0.0.1")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        onward = Onward(relay, resolver=resolver(("127.0.0.1", 1)), port=silent.getsockname()[1])
+        with ThreadPoolExecutor(1) as threads:
+            begun = threads.submit(onward.begin, "127.0.0.1", "a@eken.example", [])
+            there, _ = silent.accept()
+            with there:
+                with suppress(TimeoutError):
+                    begun.exception(0.2)  # by now it waits
+                onward.hang_up()
+                assert isinstance(begun.exception(5), smtplib.SMTPServerDisconnected)
+
+
 def _wait_for_an_answer(client: smtplib.SMTP, reading: threading.Event) -> None:
     reading.set()
     with suppress(smtplib.SMTPServerDisconnected):
