@@ -36,7 +36,7 @@ def drawn() -> Iterator[tuple[str, str]]:
     drawing = (errors.__doc__ or "").split("\n\n")[1]
     above = ["Exception"]
     for line in drawing.splitlines():
-        branches, text = re.fullmatch(r"((?:│   |    |├── |└── )*)(.*)", line).groups()  # type: ignore[union-attr]
+        branches, text = re.fullmatch(r"((?:│   |    |├── |└── )*)(.*)", line).groups()  # type: ignore[union-attr]  # it fits every line
         depth = len(branches) // 4
         if text.startswith(("· ", "  ")):
             yield from ((name, above[depth + 1]) for name in re.findall(r"[A-Z]\w+", text))

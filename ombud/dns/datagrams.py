@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Any, Self
+from typing import Any
 
 import dns.asyncbackend
 import dns.exception
 
 
 class Datagrams(dns.asyncbackend.DatagramSocket):  # type: ignore[misc,name-defined]  # it re-exports it untyped
-    """A UDP socket to one name server; the system lets nothing through that another address sent. Use it in a `with`."""
+    """A UDP socket to one name server; the system lets nothing through that another address sent. Use it in an `async with`."""
 
     def __init__(self, family: int, host: str, port: int) -> None:
         """Raises OSError when no way leads there."""
@@ -27,12 +27,6 @@ class Datagrams(dns.asyncbackend.DatagramSocket):  # type: ignore[misc,name-defi
         except OSError:
             self._socket.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._socket.close()
 
     async def sendto(self, what: bytes, destination: object, timeout: float | None) -> int:  # noqa: ASYNC109 - dnspython's signature
         await asyncio.get_running_loop().sock_sendall(self._socket, what)

@@ -154,7 +154,7 @@ class Resolver:
         return Answer(canonical(name), kind, Status.UNKNOWN, why=why, server=server)
 
     async def _exchange(self, query: dns.message.QueryMessage, host: str, port: int) -> dns.message.Message:
-        with Datagrams(dns.inet.af_for_address(host), host, port) as datagrams:
+        async with Datagrams(dns.inet.af_for_address(host), host, port) as datagrams:
             response, _ = await dns.asyncquery.udp_with_fallback(
                 query, host, timeout=self._seconds, port=port, udp_sock=datagrams
             )
